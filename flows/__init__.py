@@ -1,0 +1,1 @@
+"""Everything Prefect: when things run, under which limits, and what happens around them."""

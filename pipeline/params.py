@@ -1,0 +1,340 @@
+"""params.yaml -> frozen dataclasses. Every key is required, every value is checked, and a mistake is named.
+
+There are no defaults in code: what is not in params.yaml would be invisible to DVC.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Between:
+    """An inclusive range, written beside a number's type."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One albumentations transform: its name and its arguments."""
+
+    name: str
+    args: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Transforms of each domain, applied in order to make one stored crop."""
+
+    paintings: tuple[Transform, ...]
+    photos: tuple[Transform, ...]
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """What is accepted into a collection, and what is refused."""
+
+    min_side: Annotated[int, Between(16, 4096)]  # px
+    max_pixels: Annotated[int, Between(10_000, 1_000_000_000)]
+    max_bytes: Annotated[int, Between(10_000, 10_000_000_000)]
+    max_aspect: Annotated[float, Between(1, 100)]  # long side / short side
+    quiet_seconds: Annotated[float, Between(0, 86_400)]  # a file younger than this is still arriving
+    duplicate_distance: Annotated[int, Between(0, 32)]  # bits of 64 in which near duplicates may differ
+    test_share: Annotated[float, Between(0.05, 0.5)]
+    min_photos: Annotated[int, Between(4, 100_000)]  # fewer than this and nothing is trained
+    min_artworks: Annotated[int, Between(2, 100_000)]
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """How images become crops."""
+
+    crop: Annotated[int, Between(32, 2048)]  # side of a stored crop, px
+    crops_per_image: Annotated[int, Between(1, 256)]
+    view: Annotated[int, Between(32, 2048)]  # side of the square views that are held out for evaluation, px
+    augment: Augment
+
+
+@dataclass(frozen=True)
+class Train:
+    """The loop, whatever the method."""
+
+    steps: Annotated[int, Between(1, 10_000_000)]  # the schedule, hence the result
+    batch: Annotated[int, Between(1, 4096)]
+    crop: Annotated[int, Between(16, 2048)]  # side of the random crop of a stored crop, px
+    learning_rate: Annotated[float, Between(1e-7, 1.0)]
+    beta1: Annotated[float, Between(0, 0.999)]
+    beta2: Annotated[float, Between(0, 0.99999)]
+    decay_from: Annotated[float, Between(0, 1)]  # share of the steps after which the rate falls linearly to 0
+    ema: Annotated[float, Between(0, 0.99999)]  # decay of the averaged generator
+    device: Literal["auto", "cpu", "cuda"]
+    require_device: Literal["any", "cpu", "cuda"]  # refuse to train on another
+    threads: Annotated[int, Between(1, 256)]  # CPU threads; part of what makes a CPU result reproducible
+    max_minutes: Annotated[float, Between(0.01, 100_000)]  # stops with an error and keeps the checkpoint
+    log_every: Annotated[int, Between(1, 100_000)]
+    sample_every: Annotated[int, Between(1, 1_000_000)]
+    checkpoint_every: Annotated[int, Between(1, 1_000_000)]
+    keep_checkpoints: Annotated[int, Between(1, 100)]
+
+
+@dataclass(frozen=True)
+class Generator:
+    """ResNet generator."""
+
+    channels: Annotated[int, Between(4, 512)]  # after the first convolution
+    blocks: Annotated[int, Between(1, 32)]
+    downsamplings: Annotated[int, Between(1, 4)]
+    antialias: bool  # blur-pooled down- and upsampling; else strided and nearest
+    skip: Annotated[float, Between(0, 1)]  # share of the input added before the tanh
+
+
+@dataclass(frozen=True)
+class Discriminator:
+    """PatchGAN discriminator."""
+
+    channels: Annotated[int, Between(4, 512)]
+    layers: Annotated[int, Between(1, 6)]
+    spectral_norm: bool
+
+
+@dataclass(frozen=True)
+class CutWeights:
+    """Weights of the generator's losses; 0 leaves a loss out."""
+
+    gan: Annotated[float, Between(0, 1000)]
+    nce: Annotated[float, Between(0, 1000)]
+    identity: Annotated[float, Between(0, 1000)]
+    texture: Annotated[float, Between(0, 1000)]
+    palette: Annotated[float, Between(0, 1000)]
+    contrast: Annotated[float, Between(0, 1000)]
+    structure: Annotated[float, Between(0, 1000)]
+    smoothness: Annotated[float, Between(0, 1000)]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Contrastive unpaired translation."""
+
+    generator: Generator
+    discriminator: Discriminator
+    gan: Literal["hinge", "lsgan"]
+    warmup_steps: Annotated[int, Between(0, 1_000_000)]  # L1 to the photograph alone
+    nce_patches: Annotated[int, Between(1, 65_536)]
+    nce_features: Annotated[int, Between(4, 4096)]
+    nce_temperature: Annotated[float, Between(0.001, 10)]
+    weights: CutWeights
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """How a package is scored."""
+
+    max_images: Annotated[int, Between(2, 100_000)]  # held-out images used of each collection
+    patches: Annotated[int, Between(8, 100_000)]  # per image and pyramid level
+    directions: Annotated[int, Between(4, 4096)]  # projections of the sliced Wasserstein distance
+    levels: Annotated[int, Between(1, 6)]  # of the pyramid
+    bootstrap: Annotated[int, Between(20, 100_000)]  # resamples behind an interval
+    gallery: Annotated[int, Between(1, 200)]  # before/after pairs in the report
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a model must show to be promoted. No stage depends on it."""
+
+    mode: Literal["not_worse", "better", "manual"]
+    min_structure: Annotated[float, Between(0, 1)]
+    min_photographs: Annotated[int, Between(2, 100_000)]  # held out; fewer cannot carry an interval
+    min_paintings: Annotated[int, Between(2, 100_000)]
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """When and under which limits the flow runs."""
+
+    cron: str
+    timezone: str
+    stage_timeout_minutes: Annotated[float, Between(0.05, 100_000)]
+    poll_seconds: Annotated[float, Between(0.1, 86_400)]  # the inbox sensor
+    commit: bool  # commit data and lock files of what was built, and tag the version
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Local files of pretrained weights; empty means torchvision's cache, if it is filled."""
+
+    vgg16: str
+
+
+@dataclass(frozen=True)
+class Params:
+    """All of params.yaml."""
+
+    seed: Annotated[int, Between(0, 2**31 - 1)]
+    ingest: Ingest
+    prepare: Prepare
+    train: Train
+    cut: Cut
+    evaluate: Evaluate
+    gate: Gate
+    retrain: Retrain
+    weights: Weights
+
+    def tree(self) -> Tree:
+        """Return plain values, as in the file."""
+        return asdict(self)
+
+
+OVERRIDABLE = ("seed", "train", "cut", "evaluate")
+
+
+def read_tree(path: Path) -> Tree:
+    """Return the mapping in a YAML (or JSON) file.
+
+    Raises:
+        ValueError: it is missing, unreadable or not a mapping.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; restore it with `git checkout {path.name}`")
+    text = path.read_text()
+    if path.suffix == ".json":
+        tree = json.loads(text)
+    else:
+        # Here and not above: the training core must import without PyYAML (it can read .json instead).
+        import yaml
+
+        try:
+            tree = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path} must hold a mapping, not {type(tree).__name__}")
+    return tree
+
+
+def merge(base: Mapping[str, Any], overlay: Mapping[str, Any], where: str = "") -> Tree:
+    """Return `base` with the values of `overlay`, mapping by mapping; lists and scalars are replaced.
+
+    Raises:
+        ValueError: `overlay` has a key that `base` lacks.
+    """
+    merged = copy.deepcopy(dict(base))
+    for key, value in overlay.items():
+        name = f"{where}{key}"
+        if key not in merged:
+            raise ValueError(f"unknown key {name!r}; known here: {', '.join(map(str, merged))}")
+        both = isinstance(value, Mapping) and isinstance(merged[key], Mapping)
+        merged[key] = merge(merged[key], value, f"{name}.") if both else copy.deepcopy(value)
+    return merged
+
+
+def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Params:
+    """Return the checked parameters of `path`, with a recipe's `overrides` on top.
+
+    Raises:
+        ValueError: a key is missing or unknown, or a value has the wrong type or is out of range.
+    """
+    tree = read_tree(path)
+    try:
+        return parse(merge(tree, overrides or {}))
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
+def parse(tree: Mapping[str, Any]) -> Params:
+    """Return checked parameters from plain values.
+
+    Raises:
+        ValueError: see `load_params`.
+    """
+    params: Params = _parse_dataclass(Params, tree, "")
+    _check_together(params)
+    return params
+
+
+def _check_together(params: Params) -> None:
+    if params.train.crop > params.prepare.crop:
+        raise ValueError(
+            f"train.crop is {params.train.crop} px but stored crops have {params.prepare.crop} px; "
+            f"set train.crop to {params.prepare.crop} or less, or raise prepare.crop"
+        )
+    if params.cut.warmup_steps >= params.train.steps:
+        raise ValueError(
+            f"cut.warmup_steps is {params.cut.warmup_steps} but train.steps is only {params.train.steps}; "
+            f"set cut.warmup_steps below it"
+        )
+    multiple = 2**params.cut.generator.downsamplings
+    if params.train.crop % multiple:
+        raise ValueError(
+            f"train.crop is {params.train.crop}, which is no multiple of {multiple} "
+            f"(2 ** cut.generator.downsamplings); set it to {params.train.crop // multiple * multiple}"
+        )
+
+
+def _parse_dataclass(kind: Any, tree: Any, where: str) -> Any:
+    if not isinstance(tree, Mapping):
+        raise ValueError(f"{where.rstrip('.')!r} must be a mapping, not {tree!r}")
+    hints = typing.get_type_hints(kind, include_extras=True)
+    known = [item.name for item in fields(kind)]
+    for key in tree:
+        if key not in known:
+            raise ValueError(f"unknown key {where + str(key)!r}; known here: {', '.join(known)}")
+    for key in known:
+        if key not in tree:
+            raise ValueError(f"missing key {where + key!r}")
+    values = {
+        item.name: _parse_value(hints[item.name], tree[item.name], f"{where}{item.name}")
+        for item in fields(kind)
+    }
+    return kind(**values)
+
+
+def _parse_value(kind: Any, value: Any, name: str) -> Any:
+    origin = typing.get_origin(kind)
+    if origin is Annotated:
+        kind, limits = typing.get_args(kind)
+        return _in_range(_parse_scalar(kind, value, name), name, limits)
+    if is_dataclass(kind):
+        return _parse_dataclass(kind, value, f"{name}.")
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{name!r} must be a list, not {value!r}")
+        inner = typing.get_args(kind)[0]
+        return tuple(_parse_value(inner, item, f"{name}[{i}]") for i, item in enumerate(value))
+    if origin is Literal:
+        choices = typing.get_args(kind)
+        if value not in choices:
+            raise ValueError(f"{name!r} is {value!r}; choose one of {', '.join(map(repr, choices))}")
+        return value
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{name!r} must be a mapping, not {value!r}")
+        return dict(value)
+    return _parse_scalar(kind, value, name)
+
+
+def _parse_scalar(kind: Any, value: Any, name: str) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if kind is float and isinstance(value, str) else ""
+        raise ValueError(f"{name!r} is {value!r}, which is not {_KINDS[kind]}{hint}")
+    return value
+
+
+def _in_range(value: Any, name: str, limits: Between) -> Any:
+    if not limits.low <= value <= limits.high:  # NaN fails both comparisons, as it should
+        raise ValueError(f"{name!r} is {value!r}; it must be between {limits.low} and {limits.high}")
+    return value
+
+
+_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
