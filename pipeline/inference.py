@@ -1,0 +1,134 @@
+"""Use a model package: verify it, load it, repaint pictures of any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.files import digest_json, read_json, sha256_file
+from pipeline.images import to_image, to_tensor
+from pipeline.networks.generators import ResnetGenerator
+
+NETWORKS: dict[str, type[nn.Module]] = {"resnet": ResnetGenerator}
+# Strokes keep a share of the picture that was learnt at `view` px; painted this much larger they are finer than
+# in the artworks but still plainly strokes, and the picture is sharper. More detail than that is scaled back.
+_LARGEST = 2.0
+
+
+class Stylizer:
+    """A loaded package: photograph in, painting of the same size out."""
+
+    def __init__(self, network: nn.Module, config: dict[str, Any], digest: str, device: torch.device) -> None:
+        """Wrap a generator; use `load` to get one from a package."""
+        self.network = network.to(device).eval().requires_grad_(False)
+        self.config, self.digest, self.device = config, digest, device
+
+    @classmethod
+    def load(cls, package: Path, device: str = "cpu", expected: str | None = None) -> Stylizer:
+        """Return the model of a package folder, after checking every file against the package's manifest.
+
+        Args:
+            package: folder made by the package stage.
+            device: where to run, `cpu` or `cuda`.
+            expected: the package digest it must have, recorded outside of the folder.
+
+        Raises:
+            ValueError: a file is missing or changed, or the package is not the expected one.
+        """
+        digest = verify_package(package, expected)
+        config = read_json(package / "config.json")
+        network = build_network(config["network"])
+        network.load_state_dict(load_file(package / "generator.safetensors"))
+        return cls(network, config, digest, torch.device(device))
+
+    def __call__(
+        self, image: Image.Image, *, strength: float = 1.0, preserve_color: bool = False
+    ) -> Image.Image:
+        """Return the painting of an RGB picture, in the picture's size.
+
+        Args:
+            image: any size; it is painted with a short side of at most twice the side the model learnt at.
+            strength: 0 gives the picture back, 1 the painting.
+            preserve_color: keep the picture's colours and take only light and strokes from the painting.
+
+        Raises:
+            ValueError: `strength` is outside of 0 to 1.
+        """
+        if not 0 <= strength <= 1:
+            raise ValueError(f"strength is {strength}; it must be between 0 and 1")
+        image = image.convert("RGB")
+        painted = self._paint(image)
+        if preserve_color:
+            light, _, _ = painted.convert("YCbCr").split()
+            _, blue, red = image.convert("YCbCr").split()
+            painted = Image.merge("YCbCr", (light, blue, red)).convert("RGB")
+        return painted if strength == 1 else Image.blend(image, painted, strength)
+
+    @torch.inference_mode()
+    def paint_tensor(self, photos: Tensor) -> Tensor:
+        """Return paintings (N, 3, H, W) in [-1, 1] of photographs in [-1, 1], of any H and W."""
+        padded, (height, width) = _pad(photos.to(self.device), self.config["multiple"])
+        painted: Tensor = self.network(padded)
+        return painted[..., :height, :width]
+
+    def _paint(self, image: Image.Image) -> Image.Image:
+        scale = min(1.0, _LARGEST * self.config["view"] / min(image.size))
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        small = image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+        painted = to_image(self.paint_tensor(to_tensor(small)[None])[0].cpu())
+        return painted if size == image.size else painted.resize(image.size, Image.Resampling.LANCZOS)
+
+
+def build_network(description: dict[str, Any]) -> nn.Module:
+    """Return the network that a package's config describes, with fresh weights.
+
+    Raises:
+        ValueError: its class is unknown here.
+    """
+    name = description["name"]
+    if name not in NETWORKS:
+        raise ValueError(f"the package holds a {name!r} network; this version knows {', '.join(NETWORKS)}")
+    return NETWORKS[name](**description["arguments"])
+
+
+def verify_package(package: Path, expected: str | None = None) -> str:
+    """Return the digest of a package folder whose files all match its manifest.
+
+    Raises:
+        ValueError: a file is missing or changed, or the digest is not `expected`.
+    """
+    manifest_file = package / "manifest.json"
+    if not manifest_file.is_file():
+        raise ValueError(f"{package} is no model package: it has no manifest.json")
+    manifest = read_json(manifest_file)
+    for name, digest in manifest["files"].items():
+        path = package / name
+        if not path.is_file():
+            raise ValueError(f"package {package} lacks {name}; build or fetch it again")
+        if sha256_file(path) != digest:
+            raise ValueError(f"{path} does not match the package's manifest; build or fetch the package again")
+    digest = package_digest(manifest)
+    if digest != manifest["package"] or (expected is not None and digest != expected):
+        raise ValueError(f"package {package} has digest {digest[:12]}, not {(expected or manifest['package'])[:12]}")
+    return digest
+
+
+def package_digest(manifest: dict[str, Any]) -> str:
+    """Return the digest that names a package: over the digests of its files and of what it was made from."""
+    return digest_json({key: manifest[key] for key in ("format", "files", "digests")})
+
+
+def _pad(photos: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
+    """Extend bottom and right to multiples that the network can halve; edges repeat, so that any size works."""
+    height, width = photos.shape[-2:]
+    bottom, right = -height % multiple, -width % multiple
+    smallest = 4 * multiple  # reflection inside of the network needs a few pixels at its lowest resolution
+    bottom = max(bottom, smallest - height)
+    right = max(right, smallest - width)
+    return F.pad(photos, (0, right, 0, bottom), mode="replicate"), (height, width)

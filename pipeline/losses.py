@@ -1,0 +1,152 @@
+"""Losses: pure functions, tensors in, scalar tensor out, prefixed by the player that minimises them.
+
+Random directions and patch positions are arguments, drawn anew each step by the caller: nothing here is shared
+with what `pipeline.metrics` measures.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def d_hinge(real: Tensor, fake: Tensor) -> Tensor:
+    """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))], halved (Lim & Ye 2017, eq. 1)."""
+    return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
+
+
+def g_hinge(fake: Tensor) -> Tensor:
+    """-E[D(G(z))] (Lim & Ye 2017, eq. 2)."""
+    return -fake.mean()
+
+
+def d_lsgan(real: Tensor, fake: Tensor) -> Tensor:
+    """(E[(D(x) - 1)^2] + E[D(G(z))^2]) / 2 (Mao et al. 2017, eq. 9)."""
+    return 0.5 * ((real - 1).square().mean() + fake.square().mean())
+
+
+def g_lsgan(fake: Tensor) -> Tensor:
+    """E[(D(G(z)) - 1)^2] (Mao et al. 2017, eq. 9, without the half)."""
+    return (fake - 1).square().mean()
+
+
+D_ADVERSARIAL = {"hinge": d_hinge, "lsgan": d_lsgan}
+G_ADVERSARIAL = {"hinge": g_hinge, "lsgan": g_lsgan}
+
+
+def g_patch_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
+    """Mean cross entropy of finding, among an image's patches, the one at the same place (Park et al. 2020, eq. 2).
+
+    Args:
+        query: (N, P, C) unit vectors of the output's patches.
+        key: (N, P, C) unit vectors of the input's patches at the same places; no gradient flows into them.
+        temperature: divides the similarities.
+    """
+    logits = query @ key.detach().transpose(1, 2) / temperature
+    target = torch.arange(query.shape[1], device=query.device).expand(query.shape[0], -1)
+    return F.cross_entropy(logits.flatten(0, 1), target.flatten())
+
+
+def g_identity(output: Tensor, painting: Tensor) -> Tensor:
+    """E|G(y) - y|: a painting should stay as it is (Zhu et al. 2017, section 5.2)."""
+    return (output - painting).abs().mean()
+
+
+def g_structure(output: Tensor, photo: Tensor, scales: tuple[int, ...] = (4, 8)) -> Tensor:
+    """Sum over scales of 1 - cosine of mean-free luminance, averaged over s x s pixels.
+
+    Blind to brightness and contrast: a painting may be darker than the photograph, but light stays where it was.
+    """
+    total = output.new_zeros(())
+    for scale in scales:
+        a, b = (_centred(F.avg_pool2d(luminance(x), scale)) for x in (output, photo))
+        total = total + (1 - F.cosine_similarity(a, b, dim=1, eps=1e-6)).mean()
+    return total
+
+
+def g_texture(output: Tensor, painting: Tensor, directions: Tensor, levels: int = 3) -> Tensor:
+    """Sliced Wasserstein-1 between contrast-normalised luminance patches, mean over a pyramid's levels.
+
+    Args:
+        output: (N, 3, H, W) in [-1, 1].
+        painting: (M, 3, H, W) in [-1, 1].
+        directions: (R, 1, k, k) filters, drawn anew for each step (Rabin et al. 2011: projections of patches).
+        levels: full resolution and `levels - 1` halvings.
+    """
+    total = output.new_zeros(())
+    a, b = luminance(output), luminance(painting)
+    for level in range(levels):
+        if level:
+            a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+        total = total + _wasserstein(_responses(_normalised(a), directions), _responses(_normalised(b), directions))
+    return total / levels
+
+
+def g_palette(output: Tensor, painting: Tensor, directions: Tensor) -> Tensor:
+    """Sliced Wasserstein-1 between colours, averaged over 2 x 2 pixels; `directions` is (R, 3, 1, 1)."""
+    a, b = (_responses(F.avg_pool2d(x, 2), directions) for x in (output, painting))
+    return _wasserstein(a, b)
+
+
+def g_contrast(output: Tensor, painting: Tensor, levels: int = 3) -> Tensor:
+    """Wasserstein-1 between the distributions of local luminance deviation, mean over a pyramid's levels.
+
+    What contrast normalisation hides: how much of the picture is calm, and how rough the rest.
+    """
+    total = output.new_zeros(())
+    a, b = luminance(output), luminance(painting)
+    for level in range(levels):
+        if level:
+            a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+        total = total + _wasserstein(_deviation(a).flatten()[None], _deviation(b).flatten()[None])
+    return total / levels
+
+
+def g_calm(output: Tensor, photo: Tensor, scale: int = 8) -> Tensor:
+    """1 - correlation of log local deviation with the photograph's: rough where it is rough, calm where calm."""
+    a, b = (_centred(F.avg_pool2d(_deviation(luminance(x)) + 0.02, scale).log()) for x in (output, photo))
+    return (1 - F.cosine_similarity(a, b, dim=1, eps=1e-6)).mean()
+
+
+def g_smoothness(output: Tensor) -> Tensor:
+    """Total variation per pixel, anisotropic (Rudin et al. 1992)."""
+    return output.diff(dim=2).abs().mean() + output.diff(dim=3).abs().mean()
+
+
+def luminance(x: Tensor) -> Tensor:
+    """Return (N, 1, H, W) Rec. 601 luma of (N, 3, H, W), in the range of the input."""
+    weight = x.new_tensor(_LUMA).view(1, 3, 1, 1)
+    return (x * weight).sum(1, keepdim=True)
+
+
+def _centred(x: Tensor) -> Tensor:
+    flat = x.flatten(1)
+    return flat - flat.mean(1, keepdim=True)
+
+
+def _local_mean(x: Tensor, window: int = 5) -> Tensor:
+    return F.avg_pool2d(x, window, 1, window // 2, count_include_pad=False)
+
+
+def _deviation(x: Tensor) -> Tensor:
+    mean = _local_mean(x)
+    return (_local_mean(x.square()) - mean.square()).clamp_min(1e-6).sqrt()
+
+
+def _normalised(x: Tensor) -> Tensor:
+    # The floor keeps flat paper flat: without it, its grain would count as much as a brush stroke.
+    return (x - _local_mean(x)) / (_deviation(x) + 0.04)
+
+
+def _responses(x: Tensor, directions: Tensor) -> Tensor:
+    """Return (R, samples): projections of all patches on each direction."""
+    stride = 2 if directions.shape[-1] > 1 else 1
+    return F.conv2d(x, directions, stride=stride).transpose(0, 1).flatten(1)
+
+
+def _wasserstein(a: Tensor, b: Tensor) -> Tensor:
+    """Mean over rows of the 1-D Wasserstein-1 distance between equally many samples: (R, S) and (R, S)."""
+    return (a.sort(dim=1).values - b.sort(dim=1).values).abs().mean()

@@ -1,0 +1,20 @@
+"""Methods: one file and one class each, all behind the one interface of `base`."""
+
+from __future__ import annotations
+
+from pipeline.methods.base import Method
+from pipeline.methods.cut import CutMethod
+from pipeline.params import Params
+
+METHODS: dict[str, type[Method]] = {"cut": CutMethod}
+
+
+def build_method(name: str, params: Params) -> Method:
+    """Return a new method with freshly initialised networks; the same seed gives the same weights.
+
+    Raises:
+        ValueError: no method has that name.
+    """
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}; choose one of {', '.join(METHODS)}")
+    return METHODS[name](params)

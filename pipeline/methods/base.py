@@ -1,0 +1,67 @@
+"""What every method offers to the loop, and nothing about the loop."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.params import Params
+
+Losses = dict[str, dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's images: two unpaired stacks (N, 3, H, W) in [-1, 1] on the training device."""
+
+    photos: Tensor
+    paintings: Tensor
+
+
+class Method(ABC):
+    """Networks, players, and one step that returns every player's losses from one shared forward pass."""
+
+    task: ClassVar[str]
+    """What the trained model is for: `stylize`."""
+
+    networks: dict[str, nn.Module]
+    """All networks by name; all that a checkpoint must hold."""
+
+    players: dict[str, tuple[str, ...]]
+    """Player -> the networks whose parameters it trains."""
+
+    averaged: ClassVar[tuple[str, ...]]
+    """Networks of which the loop keeps a moving average; the average is what is packaged."""
+
+    @abstractmethod
+    def __init__(self, params: Params) -> None:
+        """Build and initialise the networks from `params.seed`."""
+
+    @abstractmethod
+    def step(self, batch: Batch, step: int, draw: torch.Generator) -> Losses:
+        """Return weighted losses, player -> name -> scalar.
+
+        The loop differentiates the sum of each player's losses by that player's parameters alone, all from
+        this one forward pass, then updates all players. Every random choice comes from `draw` (on the CPU).
+        """
+
+    @abstractmethod
+    def translate(self, photo: Tensor) -> Tensor:
+        """Return the painting (N, 3, H, W) of photographs in [-1, 1]."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return what is needed to build the packaged network again: its class name and arguments."""
+
+    def player_parameters(self, player: str) -> list[nn.Parameter]:
+        """Return the parameters a player trains, in a stable order."""
+        return [parameter for name in self.players[player] for parameter in self.networks[name].parameters()]
+
+    def to(self, device: torch.device) -> None:
+        """Move every network, channels last: convolutions run faster so, and the numbers are the same."""
+        for network in self.networks.values():
+            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,0 +1,132 @@
+"""CUT: contrastive unpaired translation (Park et al. 2020), with statistics losses that need no pretrained weights.
+
+The adversary decides what looks painted; PatchNCE and the structure loss keep the subject; texture, palette and
+contrast statistics bring the strokes and colours within minutes instead of hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline import losses
+from pipeline.methods.base import Batch, Losses, Method
+from pipeline.networks.discriminators import PatchDiscriminator
+from pipeline.networks.generators import ResnetGenerator
+from pipeline.networks.layers import initialise
+from pipeline.params import Params
+
+_TEXTURE_DIRECTIONS, _PALETTE_DIRECTIONS, _PATCH = 32, 16, 5
+
+
+class PatchHeads(nn.Module):
+    """Two-layer heads that map each feature level's patches to unit vectors (Park et al. 2020, section 3)."""
+
+    def __init__(self, channels: list[int], features: int) -> None:
+        """Make one head for each of `channels`, with `features` outputs."""
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, features), nn.ReLU(), nn.Linear(features, features))
+            for width in channels
+        )
+
+    def forward(self, features: list[Tensor], places: list[Tensor]) -> list[Tensor]:
+        """Return (N, P, features) unit vectors of each level's (N, C, H, W) at flat positions (P,)."""
+        return [
+            F.normalize(head(level.flatten(2)[:, :, place].transpose(1, 2)), dim=2)
+            for head, level, place in zip(self.heads, features, places, strict=True)
+        ]
+
+
+class CutMethod(Method):
+    """Photograph to painting, one way."""
+
+    task: ClassVar[str] = "stylize"
+    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+
+    def __init__(self, params: Params) -> None:
+        """Build generator, patch heads and discriminator."""
+        self.params = params.cut
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(params.seed)
+            self.generator = ResnetGenerator(**asdict(self.params.generator))
+            self.heads = PatchHeads(self.generator.feature_channels, self.params.nce_features)
+            self.discriminator = PatchDiscriminator(**asdict(self.params.discriminator))
+            for network in (self.generator, self.heads, self.discriminator):
+                initialise(network, gain=1.0)
+        self.networks = {
+            "generator": self.generator,
+            "heads": self.heads,
+            "discriminator": self.discriminator,
+        }
+        self.players = {"generator": ("generator", "heads"), "discriminator": ("discriminator",)}
+
+    def step(self, batch: Batch, step: int, draw: torch.Generator) -> Losses:
+        """Return the losses of generator and discriminator; see `Method.step`."""
+        encoding, features = self.generator.encode(batch.photos)
+        output = self.generator.decode(encoding, batch.photos)
+        if step < self.params.warmup_steps:
+            return {"generator": {"reconstruction": (output - batch.photos).abs().mean()}}
+        scores = self.discriminator(torch.cat([batch.paintings, output]))
+        real, fake = scores.split([len(batch.paintings), len(output)])
+        generator = self._generator_losses(batch, output, features, fake, draw)
+        return {
+            "generator": generator,
+            "discriminator": {"gan": losses.D_ADVERSARIAL[self.params.gan](real, fake)},
+        }
+
+    def translate(self, photo: Tensor) -> Tensor:
+        """Return paintings of photographs."""
+        painted: Tensor = self.generator(photo)
+        return painted
+
+    def describe(self) -> dict[str, Any]:
+        """Return the generator's class and arguments."""
+        return {"name": "resnet", "arguments": asdict(self.params.generator)}
+
+    def _generator_losses(
+        self, batch: Batch, output: Tensor, features: list[Tensor], fake: Tensor, draw: torch.Generator
+    ) -> dict[str, Tensor]:
+        weights = self.params.weights
+        # The directions are drawn whatever the weights, so that switching one loss off changes no other.
+        texture = _directions(_TEXTURE_DIRECTIONS, 1, _PATCH, draw, output)
+        palette = _directions(_PALETTE_DIRECTIONS, 3, 1, draw, output)
+        named: dict[str, tuple[float, Callable[[], Tensor]]] = {
+            "gan": (weights.gan, lambda: losses.G_ADVERSARIAL[self.params.gan](fake)),
+            "nce": (weights.nce, lambda: self._patch_nce(output, features, draw)),
+            "identity": (weights.identity, lambda: self._identity(batch.paintings)),
+            "texture": (weights.texture, lambda: losses.g_texture(output, batch.paintings, texture)),
+            "palette": (weights.palette, lambda: losses.g_palette(output, batch.paintings, palette)),
+            "contrast": (weights.contrast, lambda: losses.g_contrast(output, batch.paintings)),
+            "structure": (weights.structure, lambda: losses.g_structure(output, batch.photos)),
+            "calm": (weights.calm, lambda: losses.g_calm(output, batch.photos)),
+            "smoothness": (weights.smoothness, lambda: losses.g_smoothness(output)),
+        }
+        return {name: weight * loss() for name, (weight, loss) in named.items() if weight > 0}
+
+    def _patch_nce(self, output: Tensor, features: list[Tensor], draw: torch.Generator) -> Tensor:
+        _, output_features = self.generator.encode(output)
+        patches = self.params.nce_patches
+        places = [
+            torch.randperm(level[0, 0].numel(), generator=draw)[:patches].to(output.device) for level in features
+        ]
+        queries, keys = self.heads(output_features, places), self.heads(features, places)
+        each = [
+            losses.g_patch_nce(query, key, self.params.nce_temperature)
+            for query, key in zip(queries, keys, strict=True)
+        ]
+        return torch.stack(each).mean()
+
+    def _identity(self, paintings: Tensor) -> Tensor:
+        return losses.g_identity(self.generator(paintings), paintings)
+
+
+def _directions(count: int, channels: int, size: int, draw: torch.Generator, like: Tensor) -> Tensor:
+    """Return (count, channels, size, size) random unit filters on the device of `like`."""
+    raw = torch.randn(count, channels, size, size, generator=draw)
+    return F.normalize(raw.flatten(1), dim=1).view_as(raw).to(like)

@@ -1,0 +1,1 @@
+"""Networks: plain torch modules, no losses and no loops."""

@@ -1,0 +1,39 @@
+"""Discriminators: image in, a map of scores out."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+class PatchDiscriminator(nn.Module):
+    """PatchGAN (Isola et al. 2017): each score judges one overlapping patch of the image.
+
+    `layers` strided 4x4 convolutions, one more of stride 1, and the score; a patch is 70 px wide for 3 layers.
+    With `spectral_norm` each weight is divided by its largest singular value (Miyato et al. 2018), and there
+    is no other normalisation; else instance normalisation between the layers.
+    """
+
+    def __init__(self, channels: int = 64, layers: int = 3, spectral_norm: bool = True) -> None:
+        """Make a discriminator of `channels` channels after the first layer, doubled up to 8 times."""
+        super().__init__()
+        widths = [channels * min(2**i, 8) for i in range(layers + 1)]
+        modules: list[nn.Module] = [_conv(3, widths[0], 2, spectral_norm), nn.LeakyReLU(0.2)]
+        for i in range(1, layers + 1):
+            stride = 2 if i < layers else 1
+            modules.append(_conv(widths[i - 1], widths[i], stride, spectral_norm))
+            if not spectral_norm:
+                modules.append(nn.InstanceNorm2d(widths[i]))
+            modules.append(nn.LeakyReLU(0.2))
+        modules.append(_conv(widths[-1], 1, 1, spectral_norm))
+        self.body = nn.Sequential(*modules)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scores (N, 1, h, w) of images (N, 3, H, W) in [-1, 1]; higher means more real."""
+        scores: Tensor = self.body(x)
+        return scores
+
+
+def _conv(inputs: int, outputs: int, stride: int, normalise: bool) -> nn.Module:
+    layer = nn.Conv2d(inputs, outputs, 4, stride, 1)
+    return spectral_norm(layer) if normalise else layer

@@ -1,0 +1,88 @@
+"""Generators: image in, image out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.networks.layers import Blur, ConvNorm, ResidualBlock
+
+
+class ResnetGenerator(nn.Module):
+    """Encoder, residual blocks, decoder (Johnson et al. 2016; CycleGAN's and CUT's generator).
+
+    Down- and upsampling are anti-aliased on request, as in CUT. `skip` adds that share of the input to the
+    output before the tanh; it keeps detail and chains the result to the photograph's colours.
+    """
+
+    def __init__(
+        self,
+        channels: int = 64,
+        blocks: int = 9,
+        downsamplings: int = 2,
+        antialias: bool = True,
+        skip: float = 0.0,
+    ) -> None:
+        """Make a generator of `channels` channels at full resolution, doubled at each downsampling."""
+        super().__init__()
+        self.skip = skip
+        self.multiple = 2**downsamplings
+        encoder: list[nn.Module] = [ConvNorm(3, channels, kernel=7)]
+        width = channels
+        for _ in range(downsamplings):
+            encoder.append(_halve(width, 2 * width, antialias))
+            width *= 2
+        self.encoder = nn.ModuleList(encoder)
+        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
+        decoder: list[nn.Module] = []
+        for _ in range(downsamplings):
+            decoder.append(_double(width, width // 2, antialias))
+            width //= 2
+        self.decoder = nn.Sequential(*decoder)
+        self.to_rgb = nn.Conv2d(channels, 3, 7, 1, 3, padding_mode="reflect")
+
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the encoding of images in [-1, 1] and the features on the way.
+
+        The features are the image itself, the output of each encoder layer, and of the blocks at the middle
+        and at the end: what PatchNCE compares.
+        """
+        features = [x]
+        for layer in self.encoder:
+            x = layer(x)
+            features.append(x)
+        middle = len(self.blocks) // 2
+        for i, block in enumerate(self.blocks):
+            if i == middle:
+                features.append(x)
+            x = block(x)
+        features.append(x)
+        return x, features
+
+    def decode(self, encoding: Tensor, image: Tensor) -> Tensor:
+        """Return images in [-1, 1] from an encoding and the `image` it came from."""
+        out: Tensor = self.to_rgb(self.decoder(encoding))
+        return torch.tanh(out + self.skip * image) if self.skip else torch.tanh(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, 3, H, W) in [-1, 1] of images in [-1, 1]; H and W are multiples of `self.multiple`."""
+        return self.decode(self.encode(x)[0], x)
+
+    @property
+    def feature_channels(self) -> list[int]:
+        """Channels of each of `encode`'s features."""
+        first = self.to_rgb.in_channels
+        widths = [first * 2**i for i in range(len(self.encoder))]
+        return [3, *widths, widths[-1], widths[-1]]
+
+
+def _halve(inputs: int, outputs: int, antialias: bool) -> nn.Module:
+    if not antialias:
+        return ConvNorm(inputs, outputs, stride=2)
+    return nn.Sequential(ConvNorm(inputs, outputs), Blur(outputs, stride=2))
+
+
+def _double(inputs: int, outputs: int, antialias: bool) -> nn.Module:
+    # Nearest and a blur make a linear interpolation whose backward is deterministic on CUDA too.
+    smooth: list[nn.Module] = [Blur(inputs)] if antialias else []
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), *smooth, ConvNorm(inputs, outputs))

@@ -1,0 +1,154 @@
+"""Stage: trained generator -> model package. Every byte follows from the stage's inputs."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+
+from pipeline.colour import lab_statistics
+from pipeline.data import read_index
+from pipeline.entry import run_stage
+from pipeline.files import read_json, sha256_file, staged_directory, write_atomic, write_json
+from pipeline.images import grid
+from pipeline.inference import Stylizer, build_network, package_digest
+from pipeline.workspace import PHOTOS, Workspace
+
+PARITY = 1e-3  # largest difference between torch and ONNX, in [-1, 1]
+_PREVIEW = 4  # before/after pairs
+
+
+def main(recipe: str, workspace: Workspace) -> Path:
+    """Write `models/<recipe>/` and return it: weights, ONNX graph, config, preview and manifest.
+
+    Raises:
+        ValueError: the training's result is missing, or not finite.
+    """
+    trained = workspace.trained(recipe)
+    if not (trained / "config.json").is_file():
+        raise ValueError(f"{trained} holds no trained networks; run `dvc repro train@{recipe}` first")
+    config = read_json(trained / "config.json")
+    network = build_network(config["network"])
+    weights = generator_weights(trained / "networks.npz")
+    network.load_state_dict(weights)
+    network.eval().requires_grad_(False)
+    with staged_directory(workspace.package(recipe)) as folder:
+        save_file(weights, folder / "generator.safetensors")
+        export_onnx(network, folder / "generator.onnx", config["network"]["arguments"]["downsamplings"])
+        digests = config.pop("digests")
+        config |= {
+            "multiple": network.multiple,
+            "palette": _palette(workspace.prepared(config["style"])),
+            "input": "RGB in [-1, 1], (N, 3, H, W); H and W multiples of `multiple`, at least four times it",
+        }
+        write_json(folder / "config.json", config)
+        _write_preview(folder, Stylizer(network, config, "", torch.device("cpu")), workspace.prepared(PHOTOS))
+        write_manifest(folder, digests)
+    return workspace.package(recipe)
+
+
+def generator_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Return the averaged generator's weights from the trainer's file.
+
+    Raises:
+        ValueError: a weight is not finite.
+    """
+    prefix = "generator."
+    with np.load(path, allow_pickle=False) as arrays:
+        weights = {
+            key.removeprefix(prefix): torch.from_numpy(arrays[key]) for key in arrays.files if key.startswith(prefix)
+        }
+    for name, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise ValueError(f"weight {name} of {path} is not finite: the training failed; lower train.learning_rate")
+    return weights
+
+
+def export_onnx(network: nn.Module, path: Path, downsamplings: int) -> None:
+    """Write an ONNX graph with dynamic batch, height and width, and check it against torch at two sizes.
+
+    The tracing exporter is used: its graph holds no stack traces (hence no paths), which the newer one writes.
+    """
+    side = 16 * 2**downsamplings
+    buffer = io.BytesIO()
+    dynamic = {name: {0: "batch", 2: "height", 3: "width"} for name in ("photo", "painting")}
+    with warnings.catch_warnings():
+        # The exporter announces its successor on every call; the reason to stay is above.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, 3, side, side),),
+            buffer,  # type: ignore[arg-type]  # the tracing exporter writes to any binary stream
+            dynamo=False,
+            opset_version=18,
+            input_names=["photo"],
+            output_names=["painting"],
+            dynamic_axes=dynamic,
+        )
+    onnx.checker.check_model(onnx.load_from_string(buffer.getvalue()))
+    write_atomic(path, buffer.getvalue())
+    for shape in ((1, 3, side, side), (2, 3, side // 2, side * 2)):
+        _check_parity(network, path, shape)
+
+
+def write_manifest(folder: Path, digests: dict[str, str]) -> dict[str, Any]:
+    """Write and return the manifest of a package folder: content-determined fields only."""
+    files = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.name != "manifest.json"}
+    manifest: dict[str, Any] = {"format": 1, "files": files, "digests": digests}
+    manifest["package"] = package_digest(manifest)
+    write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def _check_parity(network: nn.Module, path: Path, shape: tuple[int, ...]) -> None:
+    photo = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (painted,) = session.run(None, {"photo": photo.numpy()})
+    with torch.inference_mode():
+        difference = float((network(photo) - torch.from_numpy(painted)).abs().max())
+    if not difference <= PARITY:
+        raise RuntimeError(f"the ONNX graph differs from torch by {difference} at {shape}, more than {PARITY}")
+
+
+def _palette(prepared: Path) -> dict[str, list[float]]:
+    """Return mean and deviation of the training paintings' pixels in Lab: what Lab colour transfer aims at."""
+    crops = []
+    for entry in read_index(prepared)["train"]:
+        with Image.open(prepared / entry["file"]) as image:
+            crops.append(np.asarray(image))
+    mean, deviation = lab_statistics(crops)
+    return {"lab_mean": [float(v) for v in mean], "lab_std": [float(v) for v in deviation]}
+
+
+def _write_preview(folder: Path, stylizer: Stylizer, prepared: Path) -> None:
+    views = []
+    for entry in read_index(prepared)["test"][:_PREVIEW]:
+        with Image.open(prepared / entry["file"]) as image:
+            views.append(image.convert("RGB"))
+    data = io.BytesIO()
+    grid([views, [stylizer(view) for view in views]]).save(data, "JPEG", quality=90)
+    write_atomic(folder / "preview.jpg", data.getvalue())
+
+
+def _command() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.package",
+        description="Package a trained recipe. Example: python -m pipeline.package monet",
+    )
+    parser.add_argument("recipe")
+    folder = main(parser.parse_args().recipe, Workspace(Path.cwd()))
+    print(f"the model package is {folder}")
+
+
+if __name__ == "__main__":
+    run_stage(_command)
