@@ -1,0 +1,146 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.params import load_params, merge, parse, read_tree
+from pipeline.recipes import add_style, load_book, recipe_params
+from pipeline.workspace import Workspace, check_name, find_workspace, slug
+
+ROOT = Path(__file__).parents[2]
+TREE = read_tree(ROOT / "params.yaml")
+
+
+def test_the_file_in_the_repository_is_right_and_complete() -> None:
+    assert parse(TREE).tree() == merge(TREE, {}) | {"prepare": parse(TREE).tree()["prepare"]}
+
+
+@pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "presets").glob("*.yaml")))
+def test_every_preset_fits_the_parameters(preset: str) -> None:
+    changed = parse(merge(TREE, read_tree(ROOT / "presets" / preset)))
+    assert changed != parse(TREE)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "words"),
+    [
+        ({"train": {"batch": 0}}, ["'train.batch'", "0", "between 1 and"]),
+        ({"train": {"batch": True}}, ["'train.batch'", "whole number"]),
+        ({"train": {"learning_rate": "1e-4"}}, ["'train.learning_rate'", "1.0e-4"]),
+        ({"train": {"learning_rate": float("nan")}}, ["'train.learning_rate'", "nan"]),
+        ({"train": {"bacth": 4}}, ["unknown key 'train.bacth'", "batch"]),
+        ({"cut": {"gan": "wgan"}}, ["'cut.gan'", "wgan", "hinge", "lsgan"]),
+        ({"cut": {"weights": 3}}, ["'cut.weights'", "mapping"]),
+        ({"prepare": {"augment": {"photos": "none"}}}, ["'prepare.augment.photos'", "list"]),
+        ({"train": {"crop": 512}}, ["train.crop", "512", "prepare.crop"]),
+        ({"train": {"crop": 30}}, ["train.crop", "30", "multiple of 4", "28"]),
+        ({"train": {"steps": 10}}, ["cut.warmup_steps", "10"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_value_and_what_to_do(
+    tmp_path: Path, overlay: dict[str, object], words: list[str]
+) -> None:
+    with pytest.raises(ValueError, match="params") as caught:
+        load_params(ROOT / "params.yaml", overlay)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@given(st.sampled_from(sorted(TREE)), st.data())
+def test_a_missing_key_is_never_filled_in(section: str, data: st.DataObject) -> None:
+    tree = merge(TREE, {})
+    if isinstance(tree[section], dict):
+        tree[section].pop(data.draw(st.sampled_from(sorted(tree[section]))))
+    else:
+        tree.pop(section)
+    with pytest.raises(ValueError, match="missing key"):
+        parse(tree)
+
+
+def test_files_that_are_no_mapping_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    for text in ("- a\n", "a: [1\n", ""):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"params\.yaml"):
+            load_params(path)
+    with pytest.raises(ValueError, match="missing"):
+        load_params(tmp_path / "none.yaml")
+
+
+@given(st.recursive(st.integers(), lambda inner: st.dictionaries(st.sampled_from("abcd"), inner), max_leaves=12))
+def test_merging_a_tree_onto_itself_changes_nothing(tree: object) -> None:
+    if isinstance(tree, dict):
+        assert merge(tree, tree) == tree
+
+
+def _workspace(tmp_path: Path, recipes: object) -> Workspace:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "recipes.yaml").write_text(yaml.safe_dump(recipes))
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    return Workspace(tmp_path)
+
+
+def test_a_new_style_gets_a_recipe_of_its_name_once(tmp_path: Path) -> None:
+    workspace = _workspace(tmp_path, {"styles": [], "recipes": {}})
+    assert add_style(workspace, "monet")
+    assert add_style(workspace, "hokusai")
+    before = workspace.recipes_file.read_bytes()
+    assert not add_style(workspace, "monet")
+    assert workspace.recipes_file.read_bytes() == before
+    book = load_book(workspace)
+    assert book.styles == ("hokusai", "monet")
+    assert book.recipe("monet").style == "monet"
+
+
+def test_overrides_reach_the_recipes_parameters_and_no_other(tmp_path: Path) -> None:
+    recipe = {"method": "cut", "style": "monet", "overrides": {"train": {"steps": 777}}}
+    workspace = _workspace(tmp_path, {"styles": ["monet"], "recipes": {"long": recipe}})
+    assert recipe_params(workspace, load_book(workspace).recipe("long")).train.steps == 777
+    assert load_params(workspace.params_file).train.steps == TREE["train"]["steps"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"method": "magic", "style": "monet", "overrides": {}}, ["magic", "cut"]),
+        ({"method": "cut", "style": "manet", "overrides": {}}, ["manet", "monet"]),
+        ({"method": "cut", "style": "monet"}, ["overrides"]),
+        ({"method": "cut", "style": "monet", "overrides": {"gate": {"mode": "manual"}}}, ["gate"]),
+        ({"method": "cut", "style": "monet", "overrides": {"train": {"steps": -1}}}, ["train.steps", "-1"]),
+    ],
+)
+def test_a_wrong_recipe_is_named(tmp_path: Path, entry: dict[str, object], words: list[str]) -> None:
+    workspace = _workspace(tmp_path, {"styles": ["monet"], "recipes": {"r": entry}})
+    with pytest.raises(ValueError, match="'r'") as caught:
+        recipe_params(workspace, load_book(workspace).recipe("r"))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_an_unknown_recipe_names_the_known_ones(tmp_path: Path) -> None:
+    entry = {"method": "cut", "style": "monet", "overrides": {}}
+    workspace = _workspace(tmp_path, {"styles": ["monet"], "recipes": {"monet": entry}})
+    with pytest.raises(ValueError, match="'manet'.*monet"):
+        load_book(workspace).recipe("manet")
+
+
+@given(st.text(max_size=80))
+def test_a_slug_is_a_legal_name_or_empty(text: str) -> None:
+    made = slug(text)
+    if made and made not in {"photos", "quarantine"}:
+        assert check_name(made, "style") == made
+
+
+@pytest.mark.parametrize("name", ["", "Monet", "a b", "../x", "photos", "-a", "é", "a" * 64])
+def test_names_that_would_break_paths_or_stages_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="will not do"):
+        check_name(name, "style")
+
+
+def test_the_nearest_workspace_is_found(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").touch()
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    assert find_workspace(inner).root == tmp_path.resolve()

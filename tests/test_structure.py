@@ -1,0 +1,180 @@
+"""The frame of the design, held: which way imports run, what stages depend on, what the training core needs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.closure import import_closure, stage_files
+from pipeline.train import OPERATIONAL
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted([*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "flows").rglob("*.py")])
+STAGES = {
+    "check": "pipeline.check",
+    "prepare_photos": "pipeline.prepare",
+    "prepare": "pipeline.prepare",
+    "train": "pipeline.train",
+    "package": "pipeline.package",
+    "evaluate": "pipeline.evaluate",
+}
+# A library -> the only modules that may import it.
+OWNERS = {
+    "prefect": ["flows/"],
+    "flows": ["flows/"],
+    "mlflow": ["pipeline/tracking.py", "pipeline/registry.py", "pipeline/serving_model.py"],
+    "albumentations": ["pipeline/augment.py"],
+    "cv2": ["pipeline/augment.py"],
+}
+# From the ground up: a module imports only from its own layer or one before it.
+LAYERS = [
+    ["files", "params", "workspace", "progress", "process", "entry", "runlog", "closure", "recipes"],
+    ["images", "colour"],
+    ["networks", "losses"],
+    ["data", "checkpoints", "methods", "metrics", "trainer", "inference"],
+]
+STAGE_MODULES = sorted(set(STAGES.values()) - {"pipeline.check"})
+
+
+def _imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("library", sorted(OWNERS))
+def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
+    for path in SOURCES:
+        name = path.relative_to(ROOT).as_posix()
+        if any(name.startswith(owner) for owner in OWNERS[library]):
+            continue
+        assert library not in {imported.partition(".")[0] for imported in _imported(path)}, name
+
+
+def _layer(module: str) -> int | None:
+    top = module.split(".")[1] if module.count(".") else None
+    return next((i for i, layer in enumerate(LAYERS) if top in layer), None)
+
+
+def test_imports_run_downwards() -> None:
+    for path in SOURCES:
+        module = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        own = _layer(module)
+        if own is None:
+            continue
+        for imported in _imported(path):
+            if imported.startswith("pipeline."):
+                other = _layer(imported)
+                assert other is not None, f"{module} imports {imported}, which is above it"
+                assert other <= own, f"{module} imports {imported}, which is above it"
+
+
+@pytest.mark.parametrize("stage", STAGE_MODULES)
+def test_stages_meet_through_files_and_never_import_each_other(stage: str) -> None:
+    others = set(STAGE_MODULES) - {stage}
+    assert not import_closure(stage, ROOT) & others
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_a_stages_code_dependencies_are_its_import_closure(stage: str) -> None:
+    entry = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]
+    entry = entry.get("do", entry)
+    listed = {dep for dep in entry["deps"] if dep.startswith("pipeline/")}
+    templates = {dep for dep in listed if dep.startswith("pipeline/templates/")}
+    assert sorted(listed - templates) == stage_files(STAGES[stage], ROOT)
+    if "pipeline.report" in import_closure(STAGES[stage], ROOT):
+        assert templates == {p.relative_to(ROOT).as_posix() for p in (ROOT / "pipeline/templates").iterdir()}
+
+
+def test_the_train_stage_depends_on_every_parameter_that_changes_its_result() -> None:
+    entry = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["train"]["do"]
+    listed = {name.removeprefix("train.") for name in entry["params"] if str(name).startswith("train.")}
+    known = set(yaml.safe_load((ROOT / "params.yaml").read_text())["train"])
+    assert listed == known - set(OPERATIONAL)
+
+
+def test_no_stage_depends_on_the_gate() -> None:
+    text = (ROOT / "dvc.yaml").read_text()
+    assert "gate" not in text
+    assert "registry" not in text
+
+
+def test_the_import_closure_follows_nested_and_relative_package_imports(tmp_path: Path) -> None:
+    package = tmp_path / "pipeline"
+    (package / "sub").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "sub" / "__init__.py").write_text("from pipeline import leaf\n")
+    (package / "leaf.py").write_text("import json\n")
+    (package / "other.py").touch()
+    (package / "top.py").write_text("def f():\n    import pipeline.sub\n")
+    expected = {"pipeline", "pipeline.top", "pipeline.sub", "pipeline.leaf"}
+    assert import_closure("pipeline.top", tmp_path) == expected
+
+
+_BLOCKER = """
+import importlib.abc, sys, sysconfig
+ALLOWED = {allowed!r}
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top in BLOCKED:
+            raise ModuleNotFoundError(f"blocked: {{name}}", name=name)
+import importlib.metadata as md
+BLOCKED = {{top for top, owners in md.packages_distributions().items() if not set(map(str.lower, owners)) & ALLOWED}}
+BLOCKED -= {{"pipeline", "flows"}} | set(sys.builtin_module_names)
+sys.meta_path.insert(0, Blocker())
+import {module}
+print("imported", len(BLOCKED))
+"""
+
+
+def _requirements_closure(*names: str) -> set[str]:
+    """Distributions that `names` need to be installed at all, extras left out."""
+    import importlib.metadata as md
+    import re
+
+    seen: set[str] = set()
+    queue = list(names)
+    while queue:
+        name = queue.pop().lower()
+        if name in seen:
+            continue
+        seen.add(name)
+        for line in md.requires(name) or []:
+            if "extra ==" not in line:
+                wanted = re.match(r"[A-Za-z0-9_.-]+", line)
+                if wanted and _installed(wanted.group()):
+                    queue.append(wanted.group())
+    return seen | {name.replace("-", "_") for name in seen}
+
+
+def _installed(name: str) -> bool:
+    import importlib.metadata as md
+
+    try:
+        md.distribution(name)
+    except md.PackageNotFoundError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("module", ["train", "methods", "networks.generators", "losses", "data", "checkpoints"])
+def test_the_training_core_needs_torch_torchvision_numpy_and_pillow_alone(module: str) -> None:
+    allowed = _requirements_closure("torch", "torchvision", "numpy", "pillow")
+    script = _BLOCKER.format(allowed=allowed, module=f"pipeline.{module}")
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) > 50  # the blocker did block the rest of the environment
+
+
+def test_the_blocker_of_the_core_test_does_block() -> None:
+    script = _BLOCKER.format(allowed=_requirements_closure("numpy"), module="yaml")
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "blocked: yaml" in done.stderr
