@@ -1,0 +1,118 @@
+"""What all tests share: an offline environment, few threads, workspaces to work in, and which tests are slow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Set before anything that reads them is imported; a person's own servers and settings stay out of the tests.
+os.environ.update(
+    {
+        "DO_NOT_TRACK": "true",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "DVC_NO_ANALYTICS": "1",
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+        "OMP_NUM_THREADS": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+)
+for _name in ("PREFECT_API_URL", "PREFECT_PROFILE", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+    os.environ.pop(_name, None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--run-slow") or "slow" in (config.getoption("markexpr") or ""):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep Prefect out of the user's home, in this process and in children."""
+    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Two cores are shared; a test's result must not depend on their number either."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def prefect_server(_homes: None) -> Iterator[None]:
+    """A temporary Prefect server with a database of its own, started once for the tests that ask for it."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+def copy_checkout(target: Path) -> Path:
+    """Copy the checkout's files (tracked, or new and not ignored) to `target`: a git and DVC repository of its own.
+
+    Its parameters are those of the smoke preset.
+    """
+    from pipeline.presets import apply_changes, read_preset
+
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
+    )
+    for name in listed.stdout.decode().split("\0"):
+        source = ROOT / name
+        if name and source.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes(source.read_bytes())
+    apply_changes(target / "params.yaml", read_preset(target / "presets", "smoke"))
+    git(target, "init", "-q", "-b", "main")
+    git(target, "config", "user.name", "A Tester")
+    git(target, "config", "user.email", "tester@localhost")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=target, check=True)
+    git(target, "add", "-A")
+    git(target, "commit", "-q", "-m", "A studio")
+    return target
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git and return what it printed."""
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def new_workspace(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Return a maker of workspaces: fresh copies of one copy of the checkout, with the smoke preset."""
+    first: list[Path] = []
+
+    def make() -> Path:
+        if not first:
+            first.append(copy_checkout(tmp_path_factory.mktemp("checkout") / "studio"))
+        target = tmp_path_factory.mktemp("workspace") / "studio"
+        subprocess.run(["cp", "-a", str(first[0]), str(target)], check=True)
+        return target
+
+    return make
+
+
+@pytest.fixture
+def workspace(new_workspace: Callable[[], Path]) -> Path:
+    """A workspace of the test's own: the checkout's files, a git and DVC repository, the smoke preset."""
+    return new_workspace()

@@ -1,0 +1,222 @@
+"""Versions, aliases, checksums: with MLflow's own store, on packages made by hand."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import registry
+from pipeline.registry import RegistryError
+from pipeline.workspace import Workspace
+from tests.pipeline.packages import empty_workspace, write_package
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry database made once, for tests to copy: making it takes seconds."""
+    workspace = empty_workspace(tmp_path_factory.mktemp("store"))
+    from pipeline.tracking import client
+
+    client(workspace)
+    return workspace.root
+
+
+@pytest.fixture
+def place(store: Path, tmp_path: Path) -> Workspace:
+    workspace = empty_workspace(tmp_path / "studio")
+    workspace.var.mkdir()
+    database = workspace.var / "mlflow.db"
+    shutil.copy(store / "var" / "mlflow.db", database)
+    import sqlite3
+
+    with sqlite3.connect(database) as connection:  # artifacts must not land beside the copied original
+        connection.execute(
+            "update experiments set artifact_location = replace(artifact_location, ?, ?)",
+            (str(store), str(workspace.root)),
+        )
+    return workspace
+
+
+def journal(workspace: Workspace) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (workspace.var / "promotions.jsonl").read_text().splitlines()]
+
+
+def three_versions(workspace: Workspace) -> None:
+    for seed in range(3):
+        write_package(workspace, "ink", seed)
+        registry.register(workspace, "ink")
+
+
+def test_a_package_is_one_version_however_often_it_is_registered(place: Workspace) -> None:
+    digest = write_package(place, "ink")
+    first = registry.register(place, "ink", {"style": "ink"})
+    again = registry.register(place, "ink", {"style": "other"})
+    assert (first.version, first.new, again.version, again.new) == (1, True, 1, False)
+    version = registry.version_of(place, "ink", 1)
+    assert version.tags["package"] == digest == version.package
+    assert version.tags["style"] == "ink"
+    write_package(place, "ink", seed=1)
+    assert registry.register(place, "ink").version == 2
+    assert registry.aliases_of(place, "ink") == {"challenger": 2}
+
+
+def test_promotion_and_rollback_move_the_aliases_and_are_recorded(place: Workspace) -> None:
+    three_versions(place)
+    assert registry.champion(place, "ink") is None
+    assert registry.promote(place, "ink", 1, "first", by=registry.GATE)
+    assert registry.promote(place, "ink", 3, "better", by=registry.GATE)
+    assert registry.aliases_of(place, "ink") == {"champion": 3, "previous": 1}
+    assert not registry.promote(place, "ink", 3, "again", by=registry.GATE)
+    assert registry.rollback(place, "ink", "smeared").version == 1
+    assert registry.aliases_of(place, "ink") == {"champion": 1, "previous": 3}
+    assert registry.rollback(place, "ink", "no, it was fine").version == 3
+    done = [(entry["action"], entry["from"], entry["to"]) for entry in journal(place) if entry["phase"] == "done"]
+    assert done == [("promote", None, 1), ("promote", 1, 3), ("rollback", 3, 1), ("rollback", 1, 3)]
+    assert registry.version_of(place, "ink", 1).tags["promoted_why"] == "smeared"
+    assert registry.models(place) == {"ink": {"champion": 3, "previous": 1}}
+
+
+def test_only_a_person_moves_the_anchor(place: Workspace) -> None:
+    three_versions(place)
+    registry.promote(place, "ink", 1, "looked at it", by="ada")
+    registry.promote(place, "ink", 2, "gate", by=registry.GATE)
+    assert registry.aliases_of(place, "ink") == {"anchor": 1, "champion": 2, "previous": 1, "challenger": 3}
+    registry.promote(place, "ink", 2, "looked at it too", by="ada")
+    assert registry.aliases_of(place, "ink")["anchor"] == 2
+
+
+def test_a_crash_at_any_write_leaves_a_champion(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    three_versions(place)
+    registry.promote(place, "ink", 1, "first", by=registry.GATE)
+    real = {name: getattr(MlflowClient, name) for name in ("set_registered_model_alias", "set_model_version_tag")}
+    seen = set()
+    for last in range(8):
+        left = [last]
+
+        def crashing(name: str, left: list[int] = left) -> object:
+            def call(*arguments: object, **named: object) -> object:
+                if left[0] == 0:
+                    raise KeyboardInterrupt
+                left[0] -= 1
+                return real[name](*arguments, **named)
+
+            return call
+
+        for name in real:
+            monkeypatch.setattr(MlflowClient, name, crashing(name))
+        try:
+            registry.promote(place, "ink", 2, "second", by=registry.GATE)
+            finished = True
+        except KeyboardInterrupt:
+            finished = False
+        monkeypatch.undo()
+        champion = registry.champion(place, "ink")
+        assert champion is not None
+        seen.add(champion.version)
+        if finished:
+            break
+    assert seen == {1, 2}
+    assert registry.aliases_of(place, "ink") == {"champion": 2, "previous": 1, "challenger": 3}
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda w: registry.promote(w, "oil", 1, "r", "ada"), "no registered model named 'oil'; known: ink"),
+        (lambda w: registry.promote(w, "ink", 7, "r", "ada"), "'ink' has no version 7"),
+        (lambda w: registry.rollback(w, "oil", "r"), "no registered model named 'oil'"),
+        (lambda w: registry.rollback(w, "ink", "r"), "'ink' has no previous champion"),
+        (lambda w: registry.register(w, "oil"), "no manifest.json"),
+    ],
+)
+def test_what_is_not_there_is_named(place: Workspace, call: object, says: str) -> None:
+    write_package(place, "ink")
+    registry.register(place, "ink")
+    with pytest.raises(RegistryError, match=says):
+        call(place)  # type: ignore[operator]
+
+
+def test_nothing_registered_is_no_error_and_makes_no_database(tmp_path: Path) -> None:
+    workspace = empty_workspace(tmp_path)
+    assert registry.champion(workspace, "ink") is None
+    assert registry.aliases_of(workspace, "ink") == {}
+    assert registry.models(workspace) == {}
+    assert not workspace.var.exists()
+
+
+def test_a_changed_package_is_refused(place: Workspace) -> None:
+    write_package(place, "ink")
+    registry.register(place, "ink")
+    registry.promote(place, "ink", 1, "first", by=registry.GATE)
+    champion = registry.champion(place, "ink")
+    assert champion is not None
+    config = champion.directory / "config.json"
+    original = config.read_text()
+    config.write_text(original.replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(RegistryError, match=r"config\.json"):
+        registry.champion(place, "ink")
+    config.write_text(original)
+    # Whole in itself, but another package than the registered one.
+    write_package(place, "ink", seed=5)
+    shutil.rmtree(champion.directory)
+    shutil.copytree(place.package("ink"), champion.directory)
+    with pytest.raises(RegistryError, match="digest"):
+        registry.champion(place, "ink")
+    shutil.rmtree(champion.directory)
+    with pytest.raises(RegistryError, match="missing"):
+        registry.champion(place, "ink")
+
+
+def test_the_served_model_paints_without_this_checkout(place: Workspace, tmp_path: Path) -> None:
+    from pipeline.inference import Stylizer
+
+    write_package(place, "ink")
+    registry.register(place, "ink")
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8))
+    stream = io.BytesIO()
+    photo.save(stream, "PNG")
+    (tmp_path / "in.txt").write_text(base64.b64encode(stream.getvalue()).decode())
+    script = """
+import sys, mlflow, pandas as pd
+mlflow.set_tracking_uri(sys.argv[1]); mlflow.set_registry_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/ink/1")
+frame = pd.DataFrame({"image": [open("in.txt").read()]})
+for name, params in (("full", None), ("half", {"strength": 0.5}), ("kept", {"preserve_color": True})):
+    open(name, "w").write(model.predict(frame, params=params)["image"][0])
+try:
+    model.predict(pd.DataFrame({"image": ["bm90IGFuIGltYWdl"]}))
+except Exception as error:
+    print("refused:", error)
+import pipeline; print("code:", pipeline.__file__)
+"""
+    environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, place.tracking_uri],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "refused: image refused as not_image" in done.stdout
+    assert str(place.artifacts) in done.stdout.partition("code:")[2]
+    expected = Stylizer.load(place.package("ink"))
+    for name, options in (("full", {}), ("half", {"strength": 0.5}), ("kept", {"preserve_color": True})):
+        with Image.open(io.BytesIO(base64.b64decode((tmp_path / name).read_text()))) as painted:
+            assert painted.size == photo.size
+            difference = np.abs(np.asarray(painted, int) - np.asarray(expected(photo, **options), int))
+            assert difference.max() <= 1
