@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -58,12 +59,61 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(_homes: None) -> Iterator[None]:
-    """A temporary Prefect server with a database of its own, started once for the tests that ask for it."""
-    from prefect.testing.utilities import prefect_test_harness
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A really started Prefect server with a database of its own, for all tests that ask for it; yields its API."""
+    import socket
+    import time
+    import urllib.request
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+    home = tmp_path_factory.mktemp("server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "log").open("w") as log:
+        server = subprocess.Popen(
+            command, env={**os.environ, "PREFECT_HOME": str(home)}, stdout=log, stderr=log, start_new_session=True
+        )
+    url = f"http://127.0.0.1:{port}/api"
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            assert server.poll() is None, (home / "log").read_text()
+            assert time.monotonic() < deadline, "the Prefect server did not start"
+            try:
+                with urllib.request.urlopen(f"{url}/health", timeout=5):
+                    break
+            except OSError:
+                time.sleep(0.2)
+        yield url
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+@pytest.fixture(scope="session")
+def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
+    """Return what puts a fresh MLflow database into a workspace: made once (seconds), copied then."""
+    import shutil
+    import sqlite3
+
+    from pipeline.tracking import client
+    from pipeline.workspace import Workspace
+
+    first = Workspace(tmp_path_factory.mktemp("store"))
+    client(first)
+
+    def put(root: Path) -> None:
+        target = Workspace(root).var / "mlflow.db"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(first.var / "mlflow.db", target)
+        with sqlite3.connect(target) as connection:  # artifacts must not land beside the original
+            connection.execute(
+                "update experiments set artifact_location = replace(artifact_location, ?, ?)",
+                (str(first.root), str(root)),
+            )
+
+    return put
 
 
 def copy_checkout(target: Path) -> Path:

@@ -103,6 +103,14 @@ def test_image_near_both_sides_is_excluded_and_does_not_tie_them() -> None:
     assert placements[1].group == placements[0].group
 
 
+def test_an_excluded_neighbour_says_nothing_about_the_side() -> None:
+    known = grow([[(on("test"), bits(0)), (on("train"), bits(0xFF))], [(sha("bridge"), bits(0x0F))]])
+    # one bit from the bridge, whose group is a test group, and four from the training image
+    (joined,) = place(known, [(sha("next"), bits(0x1F))], distance=4, test_share=0.3)
+    assert known[-1].split == "excluded"
+    assert joined == Placement(on("train"), "train", bridges=False)
+
+
 def test_the_nearest_group_is_joined() -> None:
     first, second = [sha(n) for n in range(5000) if group_position(sha(n)) > 0.5][:2]
     known = grow([[(first, bits(0)), (second, bits(0xFF))]], distance=6)

@@ -70,6 +70,14 @@ def test_images_are_stored_under_their_hash(workspace: Workspace, tmp_path: Path
     assert not (workspace.root / "data" / ".ingest.tmp").exists()
 
 
+def test_present_folder_is_recorded_by_its_name(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(fill(tmp_path / "in", range(2)))
+    take(workspace, Path())
+    assert {entry.source for entry in read_manifest(workspace.collection("monet"))} == {"in"}
+
+
 def test_the_same_folder_again_changes_nothing(workspace: Workspace, tmp_path: Path) -> None:
     source = fill(tmp_path / "in", range(5))
     (source / "letter.txt").write_text("about a painting")
@@ -280,6 +288,17 @@ def test_files_still_arriving_are_left(workspace: Workspace) -> None:
     assert (result.accepted, result.left) == (2, 2)
     assert result.left_names == ("monet/0000.png", "monet/0001.png")
     assert sorted(path.name for path in folder.iterdir()) == ["0000.png", "0001.png"]
+
+
+def test_file_from_a_wrong_clock_does_not_arrive_for_ever(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fill(workspace.inbox / "monet", range(3))
+    age(folder)
+    os.utime(folder / "0001.png", (time.time() + 9999,) * 2)
+    later = time.time() + 60
+    monkeypatch.setattr(drops.time, "time", lambda: later)
+    assert inbox(workspace)["monet"].accepted == 3
 
 
 def test_file_that_changes_while_read_is_left(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,10 +236,19 @@ def test_collection_of_one_side_is_refused(workspace: Workspace, split: Any, mes
         prepare.main("monet", workspace, PARAMS)
 
 
-def test_wrong_transform_is_refused_before_any_work(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (Transform("Blurr", {}), "unknown transform 'Blurr'"),
+        (Transform("RandomResizedCrop", {"scale": "big"}), "RandomResizedCrop refuses its arguments: scale"),
+    ],
+)
+def test_wrong_transform_is_refused_before_any_work(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, transform: Transform, message: str
+) -> None:
     seen = decodings(monkeypatch)
-    augment = dataclasses.replace(PARAMS.prepare.augment, paintings=(Transform("Blurr", {}),))
-    with pytest.raises(ValueError, match=r"prepare.augment.paintings\[0\]: unknown transform 'Blurr'"):
+    augment = dataclasses.replace(PARAMS.prepare.augment, paintings=(transform,))
+    with pytest.raises(ValueError, match=rf"prepare.augment.paintings\[0\]: {message}"):
         prepare.main("monet", workspace, changed(augment=augment))
     assert not seen
     assert not workspace.prepared("monet").exists()

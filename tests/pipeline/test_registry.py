@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,29 +22,10 @@ from pipeline.workspace import Workspace
 from tests.pipeline.packages import empty_workspace, write_package
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry database made once, for tests to copy: making it takes seconds."""
-    workspace = empty_workspace(tmp_path_factory.mktemp("store"))
-    from pipeline.tracking import client
-
-    client(workspace)
-    return workspace.root
-
-
 @pytest.fixture
-def place(store: Path, tmp_path: Path) -> Workspace:
+def place(mlflow_store: Callable[[Path], None], tmp_path: Path) -> Workspace:
     workspace = empty_workspace(tmp_path / "studio")
-    workspace.var.mkdir()
-    database = workspace.var / "mlflow.db"
-    shutil.copy(store / "var" / "mlflow.db", database)
-    import sqlite3
-
-    with sqlite3.connect(database) as connection:  # artifacts must not land beside the copied original
-        connection.execute(
-            "update experiments set artifact_location = replace(artifact_location, ?, ?)",
-            (str(store), str(workspace.root)),
-        )
+    mlflow_store(workspace.root)
     return workspace
 
 

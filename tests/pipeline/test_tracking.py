@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from tests.pipeline.packages import empty_workspace
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return empty_workspace(tmp_path_factory.mktemp("tracking"))
+def place(mlflow_store: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = empty_workspace(tmp_path_factory.mktemp("tracking"))
+    mlflow_store(workspace.root)
+    return workspace
 
 
 class Trainer:

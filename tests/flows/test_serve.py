@@ -1,0 +1,83 @@
+"""Two dependency versions silently break scheduling: so a cron deployment is served to a really started server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.flows.studio import command
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def post(url: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def scheduled(api: str) -> list[dict[str, Any]]:
+    wanted = {
+        "deployments": {"name": {"any_": ["retrain"]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+    }
+    return list(post(f"{api}/flow_runs/filter", wanted))
+
+
+def test_the_served_cron_deployment_gets_scheduled_runs(workspace: Path, prefect_server: str) -> None:
+    environment = {**os.environ, "PREFECT_API_URL": prefect_server, "PYTHONPATH": str(workspace)}
+    with (workspace / "serve.log").open("w") as log:
+        served = subprocess.Popen(
+            [sys.executable, "-m", "flows.serve"],
+            cwd=workspace,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while not (runs := scheduled(prefect_server)):
+            assert served.poll() is None, (workspace / "serve.log").read_text()
+            assert time.monotonic() < deadline, "no run was scheduled"
+            time.sleep(0.5)
+        deployments = {each["name"]: each for each in post(f"{prefect_server}/deployments/filter", {})}
+    finally:
+        os.killpg(served.pid, signal.SIGKILL)
+        served.wait()
+    assert all("T03:00:00" in run["expected_start_time"] for run in runs)  # the cron of params.yaml
+    assert set(deployments) == {"retrain", "watch", "promote", "rollback"}
+    for each in deployments.values():
+        assert each["description"]
+        assert each["tags"] == ["style-atelier"]
+    options = deployments["retrain"]["concurrency_options"]
+    assert (deployments["retrain"]["global_concurrency_limit"]["limit"], options["collision_strategy"]) == (
+        1,
+        "ENQUEUE",
+    )
+
+
+def test_without_a_server_it_says_how_to_start_one(workspace: Path) -> None:
+    done = command(workspace, "flows.serve")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: PREFECT_API_URL is not set")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_work_pool_variant_names_flows_that_exist() -> None:
+    from prefect import Flow
+    from prefect.flows import load_flow_from_entrypoint
+
+    described = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    for deployment in described["deployments"]:
+        flow: Flow[Any, Any] = load_flow_from_entrypoint(str(ROOT / deployment["entrypoint"]))
+        assert flow.name == deployment["name"]

@@ -1,0 +1,113 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import losses
+
+DRAW = torch.Generator().manual_seed(0)
+
+
+def _images(count: int = 2, side: int = 32) -> torch.Tensor:
+    return torch.rand(count, 3, side, side, generator=DRAW) * 2 - 1
+
+
+def test_hinge_against_its_closed_form() -> None:
+    real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-2.0, 0.5])
+    assert losses.d_hinge(real, fake).item() == pytest.approx(0.5 * ((0 + 0.5) / 2 + (0 + 1.5) / 2))
+    assert losses.g_hinge(fake).item() == pytest.approx(0.75)
+
+
+def test_lsgan_against_its_closed_form() -> None:
+    real, fake = torch.tensor([0.6]), torch.tensor([0.4])
+    assert losses.d_lsgan(real, fake).item() == pytest.approx(0.5 * (0.16 + 0.16))
+    assert losses.g_lsgan(fake).item() == pytest.approx(0.36)
+
+
+@given(st.floats(-3, 3), st.floats(-3, 3))
+def test_a_discriminator_that_separates_better_never_loses_more(real: float, fake: float) -> None:
+    now = losses.d_hinge(torch.tensor([real]), torch.tensor([fake]))
+    better = losses.d_hinge(torch.tensor([real + 0.1]), torch.tensor([fake - 0.1]))
+    assert better <= now + 1e-6
+
+
+def test_patch_nce_is_the_cross_entropy_of_finding_the_same_place() -> None:
+    features = torch.nn.functional.normalize(torch.randn(2, 5, 7, generator=DRAW), dim=2)
+    other = torch.nn.functional.normalize(torch.randn(2, 5, 7, generator=DRAW), dim=2)
+    expected = 0.0
+    for n in range(2):
+        for i in range(5):
+            similarity = [float(features[n, i] @ other[n, j]) / 0.07 for j in range(5)]
+            top = max(similarity)
+            expected += top + math.log(sum(math.exp(s - top) for s in similarity)) - similarity[i]
+    assert losses.g_patch_nce(features, other, 0.07).item() == pytest.approx(expected / 10, rel=1e-4)
+
+
+def test_patch_nce_sends_no_gradient_into_the_photograph() -> None:
+    query, key = (torch.randn(1, 4, 3, generator=DRAW, requires_grad=True) for _ in range(2))
+    losses.g_patch_nce(query, key, 0.1).backward()
+    assert query.grad is not None
+    assert key.grad is None
+
+
+def test_structure_ignores_brightness_contrast_and_colour_but_not_where_light_is() -> None:
+    photo = _images()
+    assert losses.g_structure(photo * 0.3 + 0.2, photo).item() == pytest.approx(0, abs=1e-5)
+    assert losses.g_structure(-photo, photo).item() == pytest.approx(4, abs=1e-4)  # 2 scales, cosine -1
+    assert losses.g_structure(photo.flip(3), photo) > 0.5
+
+
+@pytest.mark.parametrize("loss", ["texture", "palette", "contrast"])
+def test_a_statistic_is_zero_for_the_same_pictures_whatever_their_order(loss: str) -> None:
+    paintings = _images(4)
+    directions = torch.randn(8, 1 if loss == "texture" else 3, *((5, 5) if loss == "texture" else (1, 1)))
+    call = {
+        "texture": lambda a, b: losses.g_texture(a, b, directions),
+        "palette": lambda a, b: losses.g_palette(a, b, directions),
+        "contrast": losses.g_contrast,
+    }[loss]
+    assert call(paintings, paintings.flip(0)).item() == pytest.approx(0, abs=1e-6)
+    assert call(torch.zeros_like(paintings), paintings) > 0.01
+
+
+def test_palette_of_two_flat_colours_is_their_distance_along_each_direction() -> None:
+    a, b = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+    b[:, 0] = 0.5
+    directions = torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]).view(2, 3, 1, 1)
+    assert losses.g_palette(a, b, directions).item() == pytest.approx(0.25)
+
+
+def test_texture_is_blind_to_colour_and_brightness_as_it_claims() -> None:
+    picture = _images(2)
+    directions = torch.randn(8, 1, 5, 5, generator=DRAW)
+    assert losses.g_texture(picture + 0.3, picture, directions).item() == pytest.approx(0, abs=1e-4)
+    grey = losses.luminance(picture).expand(-1, 3, -1, -1)
+    assert losses.g_texture(grey, picture, directions).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_contrast_sees_what_texture_normalises_away() -> None:
+    rough = _images(2)
+    calm = rough * 0.3
+    # Wasserstein-1 between a distribution and 0.3 times it is 0.7 times its mean.
+    level = losses.g_contrast(calm, rough, levels=1).item()
+    assert level == pytest.approx(0.7 * losses._deviation(losses.luminance(rough)).mean().item(), rel=0.01)
+
+
+def test_calm_is_low_when_roughness_lies_where_the_photograph_has_it() -> None:
+    photo = torch.zeros(1, 3, 64, 64)
+    photo[..., 32:] = torch.rand(1, 3, 64, 32, generator=DRAW) - 0.5
+    same, swapped = photo * 0.5, photo.flip(3)
+    assert losses.g_calm(same, photo) < 0.1
+    assert losses.g_calm(swapped, photo) > 1.5
+
+
+def test_total_variation_of_a_ramp_is_its_slope() -> None:
+    ramp = torch.linspace(0, 1, 11).expand(1, 3, 11, 11)
+    assert losses.g_smoothness(ramp).item() == pytest.approx(0.1, rel=1e-4)
+
+
+def test_luminance_is_rec_601() -> None:
+    red = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
+    assert losses.luminance(red).item() == pytest.approx(0.299)

@@ -1,0 +1,138 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.files import read_json, write_json
+from pipeline.inference import Stylizer, verify_package
+from pipeline.package import PARITY, main
+from pipeline.train import main as train
+from pipeline.workspace import Workspace
+from tests.pipeline.training import tiny_workspace
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    torch.set_num_threads(1)
+    made = tiny_workspace(tmp_path_factory.mktemp("packaged"))
+    train("dots", made)
+    main("dots", made)
+    return made
+
+
+@pytest.fixture
+def copy(workspace: Workspace, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(workspace.package("dots"), tmp_path / "copy"))
+
+
+def _photo(width: int, height: int) -> Image.Image:
+    rng = np.random.default_rng(width * 1000 + height)
+    return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def test_packaging_again_gives_the_same_bytes(workspace: Workspace) -> None:
+    folder = workspace.package("dots")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    main("dots", workspace)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert set(before) == {"generator.safetensors", "generator.onnx", "config.json", "preview.jpg", "manifest.json"}
+
+
+def test_nothing_in_a_package_tells_where_or_when_it_was_made(workspace: Workspace) -> None:
+    for path in workspace.package("dots").iterdir():
+        assert str(workspace.root).encode() not in path.read_bytes()
+        assert b"site-packages" not in path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64), (2, 16, 16), (3, 32, 80), (1, 128, 48), (1, 100, 20)])
+def test_onnx_and_torch_agree_at_every_size(workspace: Workspace, shape: tuple[int, int, int]) -> None:
+    package = workspace.package("dots")
+    count, height, width = shape
+    photo = torch.rand(count, 3, height, width) * 2 - 1
+    session = onnxruntime.InferenceSession(package / "generator.onnx", providers=["CPUExecutionProvider"])
+    (painted,) = session.run(None, {"photo": photo.numpy()})
+    with torch.inference_mode():
+        expected = Stylizer.load(package).network(photo)
+    assert np.abs(painted - expected.numpy()).max() < PARITY
+
+
+@pytest.mark.parametrize("size", [(32, 32), (1, 1), (33, 47), (200, 31), (7, 300)])
+def test_any_size_comes_back_in_its_size(workspace: Workspace, size: tuple[int, int]) -> None:
+    assert Stylizer.load(workspace.package("dots"))(_photo(*size)).size == size
+
+
+def test_padding_does_not_show(workspace: Workspace) -> None:
+    """A size that needs no padding gives what the network gives."""
+    stylizer = Stylizer.load(workspace.package("dots"))
+    photo = torch.rand(1, 3, 32, 48) * 2 - 1
+    torch.testing.assert_close(stylizer.paint_tensor(photo), stylizer.network(photo))
+
+
+def test_strength_goes_from_the_photograph_to_the_painting(workspace: Workspace) -> None:
+    stylizer, photo = Stylizer.load(workspace.package("dots")), _photo(40, 40)
+    painted = np.asarray(stylizer(photo), dtype=float)
+    assert np.array_equal(stylizer(photo, strength=0), photo)
+    distances = [
+        np.abs(np.asarray(stylizer(photo, strength=s), dtype=float) - painted).mean() for s in (0, 0.3, 0.7, 1)
+    ]
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] == 0
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="strength"):
+            stylizer(photo, strength=wrong)
+
+
+def test_preserving_colour_keeps_the_photographs_hues(workspace: Workspace) -> None:
+    stylizer = Stylizer.load(workspace.package("dots"))
+    photo = Image.new("RGB", (32, 32), (180, 90, 60))
+    kept = np.asarray(stylizer(photo, preserve_color=True).convert("YCbCr"), dtype=int)
+    wanted = np.asarray(photo.convert("YCbCr"), dtype=int)
+    inside = (kept[..., 0] > 60) & (kept[..., 0] < 190)  # beyond, the hue does not fit into RGB
+    assert inside.any()
+    assert np.abs(kept - wanted)[inside][:, 1:].max() <= 3
+
+
+@pytest.mark.parametrize("name", ["generator.safetensors", "generator.onnx", "config.json", "preview.jpg"])
+def test_a_changed_or_missing_file_is_never_loaded(copy: Path, name: str) -> None:
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / name).write_bytes(data)
+    with pytest.raises(ValueError, match=name):
+        Stylizer.load(copy)
+    (copy / name).unlink()
+    with pytest.raises(ValueError, match=f"lacks {name}"):
+        Stylizer.load(copy)
+
+
+def test_a_package_that_is_whole_but_not_the_recorded_one_is_refused(copy: Path) -> None:
+    digest = verify_package(copy)
+    assert Stylizer.load(copy, expected=digest).digest == digest
+    with pytest.raises(ValueError, match="not 000"):
+        Stylizer.load(copy, expected="0" * 64)
+    manifest = read_json(copy / "manifest.json")
+    manifest["digests"]["data"] = "other"
+    write_json(copy / "manifest.json", manifest)
+    with pytest.raises(ValueError, match="digest"):
+        Stylizer.load(copy)
+
+
+def test_a_folder_that_is_no_package_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"manifest\.json"):
+        Stylizer.load(tmp_path)
+
+
+def test_weights_that_are_not_finite_are_not_packaged(workspace: Workspace, tmp_path: Path) -> None:
+    broken = Workspace(Path(shutil.copytree(workspace.root, tmp_path / "broken", symlinks=True)))
+    file = broken.trained("dots") / "networks.npz"
+    with np.load(file) as arrays:
+        weights = dict(arrays)
+    weights["generator.to_rgb.bias"][0] = np.nan
+    np.savez(file, **weights)
+    before = (broken.package("dots") / "manifest.json").read_bytes()
+    with pytest.raises(ValueError, match=r"to_rgb\.bias.*not finite"):
+        main("dots", broken)
+    assert (broken.package("dots") / "manifest.json").read_bytes() == before

@@ -1,0 +1,100 @@
+"""What is stale and why, from real answers of `dvc status`."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.plan import explain, plan, stages_of
+from pipeline.recipes import Book, Recipe
+from pipeline.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+BOOK = Book(("monet", "ink"), {name: Recipe(name, "cut", name, {}) for name in ("monet", "ink")})
+STAGES = [stage for recipe in BOOK.recipes.values() for stage in stages_of(recipe)]
+BUILT = {"params": {"params.yaml": {"train.steps": 4, "cut": {"gan": "hinge"}}}}
+LOCK: dict[str, Any] = dict.fromkeys(STAGES, BUILT)
+VALUES: dict[str, Any] = {"params.yaml": {"train": {"steps": 5}, "cut": {"gan": "lsgan"}}, "recipes.yaml": {}}
+
+
+def _why(status: dict[str, Any], lock: dict[str, Any] = LOCK) -> dict[str, list[tuple[str, str, str]]]:
+    return {
+        each.recipe: [(stage.name, r.kind, r.detail) for stage in each.stages for r in stage.reasons]
+        for each in explain(status, lock, VALUES, BOOK)
+    }
+
+
+def test_nothing_changed_is_up_to_date() -> None:
+    assert _why({}) == {"monet": [], "ink": []}
+
+
+def test_new_artworks_of_one_style_leave_the_other_alone() -> None:
+    status = {"prepare@monet": [{"changed deps": {"data/styles/monet": "modified"}}]}
+    found = _why(status)
+    assert found["ink"] == []
+    assert found["monet"][0] == ("prepare@monet", "data", "data/styles/monet modified")
+    assert [stage for stage, kind, _ in found["monet"] if kind == "upstream"] == [
+        "train@monet",
+        "package@monet",
+        "evaluate@monet",
+    ]
+
+
+def test_photographs_concern_every_recipe_but_no_style() -> None:
+    found = _why({"prepare_photos": [{"changed deps": {"data/photos": "modified"}}]})
+    for recipe in ("monet", "ink"):
+        assert found[recipe][0][1] == "data"
+        assert f"prepare@{recipe}" not in [stage for stage, _, _ in found[recipe]]
+
+
+def test_a_changed_parameter_is_told_with_both_values() -> None:
+    how = {"train.steps": "modified", "cut": "modified"}
+    found = _why({"train@ink": [{"changed deps": {"params.yaml": how}}]})["ink"]
+    told = [detail for stage, kind, detail in found if (stage, kind) == ("train@ink", "params")]
+    assert told == ["train.steps 4 -> 5", "cut.gan hinge -> lsgan"]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"changed deps": {"pipeline/losses.py": "modified"}}, "code"),
+        ("changed command", "code"),
+        ({"changed outs": {"models/ink": "deleted"}}, "output"),
+        ({"changed deps": {"data/prepared/ink": "modified"}}, "data"),
+        ({"changed deps": {"params.yaml": "modified"}}, "params"),
+    ],
+)
+def test_every_change_has_its_kind(change: Any, kind: str) -> None:
+    found = explain({"package@ink": [change]}, LOCK, VALUES, BOOK)[1]
+    assert found.kinds == (kind,)
+    assert found.stale
+
+
+def test_a_stage_that_never_ran_is_new_and_not_a_list_of_missing_files() -> None:
+    status = {
+        stage: [{"changed deps": {"params.yaml": "new", "pipeline/files.py": "modified"}}] for stage in STAGES
+    }
+    lock = {stage: entry for stage, entry in LOCK.items() if "ink" not in stage and stage != "prepare_photos"}
+    found = explain(status, lock, VALUES, BOOK)[1]
+    assert found.kinds == ("new",)
+    assert [reason.detail for stage in found.stages for reason in stage.reasons] == ["never built"] * 5
+
+
+def test_the_stages_are_those_of_dvc_yaml_in_its_order() -> None:
+    names = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+    ours = [stage.partition("@")[0] for stage in stages_of(BOOK.recipes["ink"])]
+    assert [name for name in names if name != "check"] == ours
+
+
+def test_a_workspace_without_a_style_has_no_plan(tmp_path: Path) -> None:
+    (tmp_path / "recipes.yaml").write_text("styles: []\nrecipes: {}\n")
+    assert plan(Workspace(tmp_path)) == []
+
+
+def test_without_dvc_it_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    entry = "{method: cut, style: ink, overrides: {}}"
+    (tmp_path / "recipes.yaml").write_text(f"styles: [ink]\nrecipes: {{ink: {entry}}}\n")
+    with pytest.raises(ValueError, match="run `dvc init` there"):
+        plan(Workspace(tmp_path))
