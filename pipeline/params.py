@@ -118,6 +118,7 @@ class CutWeights:
     palette: Annotated[float, Between(0, 1000)]
     contrast: Annotated[float, Between(0, 1000)]
     structure: Annotated[float, Between(0, 1000)]
+    calm: Annotated[float, Between(0, 1000)]
     smoothness: Annotated[float, Between(0, 1000)]
 
 
