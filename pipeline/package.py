@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from pipeline.colour import lab_statistics
@@ -43,7 +43,7 @@ def main(recipe: str, workspace: Workspace) -> Path:
     network.load_state_dict(weights)
     network.eval().requires_grad_(False)
     with staged_directory(workspace.package(recipe)) as folder:
-        save_file(weights, folder / "generator.safetensors")
+        write_atomic(folder / "generator.safetensors", save(weights))
         export_onnx(network, folder / "generator.onnx", config["network"]["arguments"]["downsamplings"])
         digests = config.pop("digests")
         config |= {

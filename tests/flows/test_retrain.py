@@ -124,8 +124,9 @@ def test_mlflow_has_the_training_each_line_once(studio: Studio) -> None:
         run = store.get_run(tracking.run_of(studio.workspace, style, log.key))
         losses = [name for name in run.data.metrics if not name.startswith("evaluation/")]
         assert losses
-        for name in losses:
-            assert sorted(metric.step for metric in store.get_metric_history(run.info.run_id, name)) == steps
+        fed = {name: [metric.step for metric in store.get_metric_history(run.info.run_id, name)] for name in losses}
+        assert sorted(set().union(*fed.values())) == steps
+        assert all(len(set(each)) == len(each) for each in fed.values()), "a line came twice"
         assert any(name.startswith("evaluation/") for name in run.data.metrics)
         assert run.data.params["train.steps"] == "6"
         assert [item.path for item in store.list_artifacts(run.info.run_id, "report")]
@@ -220,16 +221,25 @@ def test_rollback_is_one_command(studio: Studio, prefect_server: str) -> None:
     assert registry.aliases_of(studio.workspace, "ink") == {"champion": 1, "previous": 2, "anchor": 1}
 
 
+def test_what_a_person_rolled_back_is_not_promoted_again(
+    studio: Studio, retrain: Callable[..., dict[str, Any]]
+) -> None:
+    result = retrain("ink")["ink"]  # the gate's verdict on it stands: accepted
+    assert (result["state"], result["version"]) == ("held", 2)
+    assert "rolled back (it was better before)" in result["why"]
+    assert registry.aliases_of(studio.workspace, "ink")["champion"] == 1
+
+
 def test_a_recipe_that_fails_is_named_and_stops_no_other(studio: Studio, prefect_server: str) -> None:
     text = (studio.root / "recipes.yaml").read_text()
     broken = "\n  broken: {method: cut, style: oil, overrides: {train: {require_device: cuda}}}"
-    (studio.root / "recipes.yaml").write_text(text.replace("recipes:", "recipes:" + broken))
+    (studio.root / "recipes.yaml").write_text(text.replace("\nrecipes:", "\nrecipes:" + broken))
     done = command(studio.root, "flows.retrain", PREFECT_API_URL=prefect_server, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 1, done.stderr
     assert "broken: failed: train@broken failed: " in done.stdout
     assert "Traceback" not in done.stderr
     results = studio.last()
     assert {name: result["state"] for name, result in results.items()} == {
-        "broken": "failed", "ink": "refused", "oil": "refused",
+        "broken": "failed", "ink": "held", "oil": "refused",
     }  # fmt: skip
     assert registry.aliases_of(studio.workspace, "broken") == {}

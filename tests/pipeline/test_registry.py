@@ -61,7 +61,9 @@ def test_promotion_and_rollback_move_the_aliases_and_are_recorded(place: Workspa
     assert not registry.promote(place, "ink", 3, "again", by=registry.GATE)
     assert registry.rollback(place, "ink", "smeared").version == 1
     assert registry.aliases_of(place, "ink") == {"champion": 1, "previous": 3}
+    assert registry.version_of(place, "ink", 3).tags[registry.ROLLED_BACK] == "smeared"
     assert registry.rollback(place, "ink", "no, it was fine").version == 3
+    assert registry.ROLLED_BACK not in registry.version_of(place, "ink", 3).tags
     done = [(entry["action"], entry["from"], entry["to"]) for entry in journal(place) if entry["phase"] == "done"]
     assert done == [("promote", None, 1), ("promote", 1, 3), ("rollback", 3, 1), ("rollback", 1, 3)]
     assert registry.version_of(place, "ink", 1).tags["promoted_why"] == "smeared"

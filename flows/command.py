@@ -1,0 +1,119 @@
+"""The flows as commands. Imports Prefect only after its settings are in the environment."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from flows.environment import settle
+from flows.guard import only_one
+from flows.preflight import preflight
+from pipeline.workspace import Workspace, find_workspace
+
+
+def _workspace() -> Workspace:
+    """Return the workspace at or above the current folder, and go there."""
+    workspace = find_workspace(Path.cwd())
+    os.chdir(workspace.root)
+    return workspace
+
+
+def _parser(module: str, does: str, example: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m flows.{module}", description=f"{does} Example: python -m flows.{module} {example}"
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def _parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    given = parser.parse_args()
+    if given.debug:
+        os.environ["ATELIER_DEBUG"] = "1"
+    return given
+
+
+def retrain_command() -> None:
+    """Run a retrain: exit 0 if every recipe came through, 1 if one failed, 2 if it could not begin."""
+    parser = _parser("retrain", "Ingest the inbox; build, judge, register, promote what is new.", "monet")
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="all without")
+    given = _parse(parser)
+    workspace = _workspace()
+    preflight(workspace, given.recipes)
+    with only_one(workspace):
+        settle(workspace)
+        from flows.retrain import retrain, sentence
+
+        try:
+            state = retrain(given.recipes or None, return_state=True)
+        except KeyboardInterrupt:
+            print("stopped; the next retrain goes on from the last checkpoint", file=sys.stderr)
+            sys.exit(130)
+        whole: Any = state.result(raise_on_failure=False)
+    if isinstance(whole, BaseException):  # it could not begin, or was ended
+        raise whole
+    for result in whole["recipes"]:
+        print(sentence(result))
+        if "report" in result:
+            print(f"  report: {result['report']}")
+    if not state.is_completed():
+        sys.exit(1)
+
+
+def promote_command() -> None:
+    """Promote a version, or with --rollback the previous champion, by a person's decision."""
+    parser = _parser("promote", "Make a version the champion.", 'monet 3 --reason "The sky is calmer."')
+    parser.add_argument("name", help="registered model, which is the recipe's name")
+    parser.add_argument("version", nargs="?", type=int, help="the challenger without")
+    parser.add_argument("--rollback", action="store_true", help="make the previous champion the champion again")
+    parser.add_argument("--reason", required=True, help="stands in the record of promotions")
+    given = _parse(parser)
+    workspace = _workspace()
+    settle(workspace)
+    from flows.promote import promote, rollback
+
+    if given.rollback and given.version is not None:
+        raise ValueError("--rollback takes no version: it returns to the previous champion")
+    if given.rollback:
+        print(rollback(given.name, given.reason, _person()))
+    else:
+        print(promote(given.name, given.version, given.reason, _person()))
+
+
+def watch_command() -> None:
+    """Watch the inbox and retrain when something new lies still in it, until stopped."""
+    _parse(_parser("watch", "Watch the inbox; retrain when something new lies still in it.", ""))
+    workspace = _workspace()
+    settle(workspace)
+    from flows.watch import watch_forever
+
+    try:
+        watch_forever(workspace)
+    except KeyboardInterrupt:
+        print("stopped watching", file=sys.stderr)
+
+
+def serve_command() -> None:
+    """Serve the deployments until stopped."""
+    _parse(_parser("serve", "Serve the deployments to a running Prefect server.", ""))
+    workspace = _workspace()
+    if not os.environ.get("PREFECT_API_URL"):
+        raise ValueError(
+            "PREFECT_API_URL is not set, and a temporary server schedules nothing: run `prefect server start` in "
+            "another terminal, then `export PREFECT_API_URL=http://127.0.0.1:4200/api`"
+        )
+    settle(workspace)
+    from flows.serve import serve_all
+
+    serve_all(workspace)
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without a user database
+        return f"uid {os.getuid()}"

@@ -1,0 +1,89 @@
+"""The workspace's git history: what a version was made from, committed and tagged. Touches no other file."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from pipeline.workspace import Workspace
+
+# What else decides a result; a person commits these.
+_INPUTS = ("params.yaml", "dvc.yaml", "pipeline")
+
+
+class GitError(Exception):
+    """git refused; the message is what it said."""
+
+
+def commit(workspace: Workspace, message: str) -> str:
+    """Commit what a retrain changed (lock file, recipes, data pointers) if it changed, and return HEAD.
+
+    Whatever else is staged or changed stays as it is, and in no commit of ours.
+
+    Raises:
+        GitError: git refused.
+    """
+    paths = [path.relative_to(workspace.root).as_posix() for path in _ours(workspace)]
+    if paths and _git(workspace, "status", "--porcelain", "--", *paths):
+        _git(workspace, "add", "--", *paths)
+        # Not through hooks: they are for people's changes, and could stop a retrain at night.
+        _git(workspace, *_identity(workspace), "commit", "-q", "--no-verify", "--only", "-m", message, "--", *paths)
+    return head(workspace)
+
+
+def head(workspace: Workspace) -> str:
+    """Return the commit that is checked out.
+
+    Raises:
+        GitError: there is no commit yet, or no repository.
+    """
+    return _git(workspace, "rev-parse", "--verify", "HEAD")
+
+
+def uncommitted_inputs(workspace: Workspace) -> list[str]:
+    """Return the files a result depends on that differ from HEAD and that `commit` leaves to a person."""
+    lines = _git(workspace, "status", "--porcelain", "--", *_INPUTS).splitlines()
+    return sorted(line.strip().split(maxsplit=1)[1] for line in lines)
+
+
+def tag(workspace: Workspace, name: str, commit_id: str) -> None:
+    """Tag a commit; a tag that is there stays.
+
+    Raises:
+        GitError: git refused.
+    """
+    if not _git(workspace, "tag", "--list", name):
+        _git(workspace, "tag", name, commit_id)
+
+
+def _ours(workspace: Workspace) -> list[Path]:
+    data = workspace.root / "data"
+    candidates = [
+        workspace.root / "dvc.lock",
+        workspace.recipes_file,
+        data / ".gitignore",
+        data / "styles" / ".gitignore",
+        *sorted(data.glob("*.dvc")),
+        *sorted((data / "styles").glob("*.dvc")),
+    ]
+    return [path for path in candidates if path.is_file()]
+
+
+def _identity(workspace: Workspace) -> list[str]:
+    """Return options that name a committer where git knows none, as on a fresh machine."""
+    if _run(workspace, "var", "GIT_COMMITTER_IDENT").returncode == 0:
+        return []
+    return ["-c", "user.name=Style Atelier", "-c", "user.email=atelier@localhost"]
+
+
+def _git(workspace: Workspace, *arguments: str) -> str:
+    done = _run(workspace, *arguments)
+    if done.returncode != 0:
+        raise GitError(f"git {arguments[0]}: {' '.join((done.stderr or done.stdout).split())}")
+    return done.stdout.strip("\n")
+
+
+def _run(workspace: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["git", *arguments], cwd=workspace.root, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )

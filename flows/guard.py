@@ -1,0 +1,34 @@
+"""One retrain at a time in a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.process import exclusive
+from pipeline.workspace import Workspace
+
+_held: set[Path] = set()
+
+
+@contextmanager
+def only_one(workspace: Workspace) -> Iterator[None]:
+    """Hold the workspace's retrain lock during the block.
+
+    The command takes it before Prefect starts, the flow takes it for when a deployment calls it; within one process
+    the second taking is free.
+
+    Raises:
+        ValueError: another process holds it; the message says which.
+    """
+    path = workspace.var / "retrain.lock"
+    if path in _held:
+        yield
+        return
+    with exclusive(path, f"a retrain of {workspace.root}"):
+        _held.add(path)
+        try:
+            yield
+        finally:
+            _held.discard(path)

@@ -1,0 +1,57 @@
+"""Promotion and rollback by a person. `python -m flows.promote NAME [VERSION] --reason WHY [--rollback]`."""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # before Prefect is imported, because it reads its settings then
+    from flows.command import promote_command
+    from pipeline.entry import run_stage
+
+    run_stage(promote_command)
+
+from pathlib import Path
+
+from prefect import flow
+
+from flows.show import markdown
+from pipeline import registry
+from pipeline.workspace import find_workspace
+
+
+@flow(name="promote", persist_result=False)
+def promote(name: str, version: int | None = None, reason: str = "", by: str = "prefect") -> str:
+    """Make a version the champion and the anchor below which later ones must not fall; return that in words.
+
+    Args:
+        name: registered model, which is the recipe's name.
+        version: which; the challenger without.
+        reason: stands in the record of promotions.
+        by: who approved.
+    """
+    workspace = find_workspace(Path.cwd())
+    number = _challenger(name) if version is None else version
+    moved = registry.promote(workspace, name, number, reason or "no reason given", by)
+    said = f"{name} version {number} is {'now' if moved else 'already'} the champion"
+    markdown(f"{said}: {reason} ({by})", "champion", name)
+    return said
+
+
+@flow(name="rollback", persist_result=False)
+def rollback(name: str, reason: str = "", by: str = "prefect") -> str:
+    """Swap champion and previous champion; return that in words.
+
+    Args:
+        name: registered model, which is the recipe's name.
+        reason: stands in the record of promotions.
+        by: who decided.
+    """
+    restored = registry.rollback(find_workspace(Path.cwd()), name, reason or "no reason given", by)
+    said = f"{name} version {restored.version} is the champion again"
+    markdown(f"{said}: {reason} ({by})", "champion", name)
+    return said
+
+
+def _challenger(name: str) -> int:
+    aliases = registry.aliases_of(find_workspace(Path.cwd()), name)
+    if registry.CHALLENGER not in aliases:
+        raise registry.RegistryError(f"model {name!r} has no challenger to promote; name a version")
+    return aliases[registry.CHALLENGER]

@@ -1,0 +1,275 @@
+"""The flow that makes models: ingest, build what is stale, judge, commit, register, promote.
+
+DVC decides what is stale; this decides what happens around it. `python -m flows.retrain [RECIPE ...]`.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # before Prefect is imported, because it reads its settings then
+    from flows.command import retrain_command
+    from pipeline.entry import run_stage
+
+    run_stage(retrain_command)
+
+import time
+import traceback
+from pathlib import Path
+from typing import Any, cast
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import State
+from prefect.states import Completed, Failed
+
+from flows import commit as git
+from flows import judging
+from flows.guard import only_one
+from flows.preflight import preflight, ready
+from flows.show import BuildShow, link, markdown, note, say
+from flows.stages import StageFailedError, reproduce
+from pipeline import registry, tracking
+from pipeline.files import read_json, sha256_file, write_atomic, write_json
+from pipeline.ingest import ingest_inbox
+from pipeline.params import load_params
+from pipeline.recipes import load_book, recipe_params
+from pipeline.workspace import Workspace, find_workspace
+
+Result = dict[str, Any]
+
+
+class StepFailedError(Exception):
+    """A step of a recipe failed; the message says in one sentence why."""
+
+
+@flow(name="retrain", persist_result=False, validate_parameters=True)
+def retrain(recipes: list[str] | None = None) -> State[Result]:
+    """Ingest the inbox, then build, judge, register and promote every recipe that has something new.
+
+    Args:
+        recipes: names from recipes.yaml; all of them without.
+    """
+    workspace = here()
+    with only_one(workspace):
+        preflight(workspace, recipes)
+        ingested = take_inbox()
+        chosen, lacking = ready(workspace, recipes)
+        results = [renew(workspace, recipe.name) for recipe in chosen]
+        results += [failure(name, why) for name, why in lacking.items()]
+        return conclude(workspace, ingested, results)
+
+
+def renew(workspace: Workspace, recipe: str) -> Result:
+    """Bring one recipe's model up to date and return what came of it; its failure is a result too."""
+    say(f"{recipe}: building what is stale")
+    try:
+        built = result_of(build(recipe))
+        crowned = registry.champion(workspace, recipe)
+        if crowned is not None and crowned.package == built["package"]:
+            return unchanged(recipe, built, crowned.version)
+        verdict = result_of(judge(recipe, built["package"]))
+        version = register(recipe, verdict)
+        taken_back = registry.version_of(workspace, recipe, version).tags.get(registry.ROLLED_BACK)
+        if verdict["accepted"] and taken_back is None:
+            promote(recipe, version, verdict["sentence"])
+        return outcome(workspace, recipe, built, verdict, version, taken_back)
+    except StepFailedError as error:
+        return failure(recipe, str(error))
+    except Exception as error:  # unforeseen; the other recipes go on
+        return failure(recipe, f"{type(error).__name__}: {error} (see {keep_traceback(workspace, recipe)})")
+
+
+@task(name="ingest", cache_policy=NO_CACHE)
+def take_inbox() -> list[Result]:
+    """Ingest the inbox; return the counts of each collection that it held something for."""
+    workspace = here()
+    results = ingest_inbox(workspace, load_params(workspace.params_file)).values()
+    for result in results:
+        say(f"inbox: {result.sentence()}")
+    return [result.to_dict() for result in results]
+
+
+@task(name="build", task_run_name="build {recipe}", cache_policy=NO_CACHE)
+def build(recipe: str) -> Result:
+    """Run `dvc repro` for a recipe; return the package's digest and what each stage did."""
+    workspace = here()
+    described = load_book(workspace).recipe(recipe)
+    params = recipe_params(workspace, described)
+    show = BuildShow(workspace, recipe)
+    output = workspace.var / "logs" / f"build-{recipe}.log"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("w") as log, tracking.following(workspace, recipe, params.tree()):
+
+        def keep(line: str) -> None:
+            log.write(line + "\n")
+            log.flush()
+            note(line)
+
+        try:
+            board = reproduce(workspace, described, params, on_line=keep, on_change=show.changed, on_tick=show.tick)
+        except StageFailedError as error:
+            return stop(f"{error} (all output: {output})")
+    return {"package": registry.verify(workspace.package(recipe)), "ran": board.ran, "stages": board.table()}
+
+
+@task(name="judge", task_run_name="judge {recipe}", cache_policy=NO_CACHE)
+def judge(recipe: str, package: str) -> Result:
+    """Hold a package against champion and anchor; return the gate's verdict, the standing one if nothing changed."""
+    workspace = here()
+    params = recipe_params(workspace, load_book(workspace).recipe(recipe))
+    rivals = {"champion": registry.champion(workspace, recipe), "anchor": anchor_of(workspace, recipe)}
+    grounds = judging.grounds(workspace, recipe, params, rivals)
+    verdict = judging.standing(workspace, recipe, package, grounds)
+    if verdict is None:
+        say(f"{recipe}: judging the new model")
+        try:
+            verdict = judging.judge(workspace, recipe, package, params, rivals, note)
+        except judging.MeasuringError as error:
+            return stop(str(error))
+    markdown(judging.as_markdown(verdict), "verdict", recipe)
+    link(judging.report_file(workspace, recipe, package), f"Report on {recipe}", "report", recipe)
+    return verdict
+
+
+@task(name="register", task_run_name="register {recipe}", cache_policy=NO_CACHE)
+def register(recipe: str, verdict: Result) -> int:
+    """Commit what the package was made from, register the package once, tag the commit; return the version."""
+    workspace = here()
+    described = load_book(workspace).recipe(recipe)
+    manifest = read_json(workspace.package(recipe) / "manifest.json")
+    made_from = commit(workspace, recipe, manifest["package"])
+    tags = {
+        "method": described.method,
+        "style": described.style,
+        "dvc_lock": sha256_file(workspace.root / "dvc.lock"),
+        "verdict": "accepted" if verdict["accepted"] else "refused",
+        "verdict_sentence": verdict["sentence"][:4000],
+        **made_from,
+        **{f"{kind}_digest": digest for kind, digest in manifest["digests"].items()},
+    }
+    registered = registry.register(workspace, recipe, tags)
+    if registered.new:
+        tag(workspace, recipe, registered.version, made_from)
+        file_evaluation(workspace, recipe, manifest["package"])
+    else:  # it may be judged anew, on other grounds
+        now = {key: tags[key] for key in ("verdict", "verdict_sentence")}
+        registry.set_tags(workspace, recipe, registered.version, now)
+    return registered.version
+
+
+@task(name="promote", task_run_name="promote {recipe} v{version}", cache_policy=NO_CACHE)
+def promote(recipe: str, version: int, reason: str) -> None:
+    """Make a version the champion."""
+    registry.promote(here(), recipe, version, reason, by=registry.GATE)
+    markdown(f"**{recipe} version {version}** is the champion: {reason}", "champion", recipe)
+
+
+def stop(why: str) -> Result:
+    """Return what makes Prefect fail a task with one sentence, and log no traceback."""
+    return cast(Result, Failed(message=why))
+
+
+def result_of(returned: Any) -> Result:
+    """Return a task's result.
+
+    Raises:
+        StepFailedError: the task stopped; the message is its sentence.
+    """
+    if isinstance(returned, State):
+        raise StepFailedError(returned.message)
+    return cast(Result, returned)
+
+
+def keep_traceback(workspace: Workspace, recipe: str) -> Path:
+    """Write the exception at hand to a file and return its path."""
+    return write_atomic(workspace.var / "logs" / f"failure-{recipe}.log", traceback.format_exc())
+
+
+def here() -> Workspace:
+    """Return the workspace of the current folder: flows run in one."""
+    return find_workspace(Path.cwd())
+
+
+def anchor_of(workspace: Workspace, recipe: str) -> registry.Version | None:
+    """Return the last version that a person approved, if that is another than the champion."""
+    aliases = registry.aliases_of(workspace, recipe)
+    if aliases.get(registry.ANCHOR) == aliases.get(registry.CHAMPION):
+        return None
+    return registry.aliased(workspace, recipe, registry.ANCHOR)
+
+
+def commit(workspace: Workspace, recipe: str, package: str) -> dict[str, str]:
+    """Commit lock file and data pointers when params say so; return tags that name the commit."""
+    try:
+        if load_params(workspace.params_file).retrain.commit:
+            head = git.commit(workspace, f"Build {recipe} ({package[:12]})")
+        else:
+            head = git.head(workspace)
+        open_changes = git.uncommitted_inputs(workspace)
+    except git.GitError as error:  # the model is built and judged; that is not lost over its bookkeeping
+        say(f"{recipe}: not committed: {error}")
+        return {"git_commit": "none", "git_problem": str(error)[:4000]}
+    changed = {"uncommitted": " ".join(open_changes)[:4000]} if open_changes else {}
+    return {"git_commit": head, **changed}
+
+
+def tag(workspace: Workspace, recipe: str, version: int, made_from: dict[str, str]) -> None:
+    """Tag the commit `<recipe>/v<version>`, when retrain commits at all."""
+    if made_from["git_commit"] == "none" or not load_params(workspace.params_file).retrain.commit:
+        return
+    try:
+        git.tag(workspace, f"{recipe}/v{version}", made_from["git_commit"])
+    except git.GitError as error:
+        say(f"{recipe}: version {version} is not tagged: {error}")
+
+
+def file_evaluation(workspace: Workspace, recipe: str, package: str) -> None:
+    """Put scores, report and gallery into the run of the version in MLflow."""
+    log = tracking.training_log(workspace, recipe)
+    run_id = tracking.run_of(workspace, recipe, log.key if log else package)
+    tracking.log_evaluation(workspace, recipe, run_id)
+    tracking.finish(workspace, run_id, succeeded=True)
+
+
+def unchanged(recipe: str, built: Result, version: int) -> Result:
+    """Return the result of a recipe whose package is the champion's."""
+    return {"recipe": recipe, "state": "unchanged", "version": version, **built, "why": "nothing new"}
+
+
+def outcome(
+    workspace: Workspace, recipe: str, built: Result, verdict: Result, version: int, taken_back: str | None
+) -> Result:
+    """Return the result of a recipe that was judged; `taken_back` is why a person rolled the version back."""
+    state, why = "promoted" if verdict["accepted"] else "refused", verdict["sentence"]
+    if verdict["accepted"] and taken_back is not None:
+        state = "held"
+        why = f"It was rolled back ({taken_back}); `atelier promote {recipe} {version} --reason ...` brings it back."
+    report = str(judging.report_file(workspace, recipe, built["package"]))
+    return {"recipe": recipe, "state": state, "version": version, **built, "why": why, "report": report}
+
+
+def failure(recipe: str, why: str) -> Result:
+    """Return the result of a recipe that could not be built, judged, registered or promoted."""
+    return {"recipe": recipe, "state": "failed", "why": why}
+
+
+def conclude(workspace: Workspace, ingested: list[Result], results: list[Result]) -> State[Result]:
+    """Write `var/last_retrain.json` and end the flow: failed, naming them, if a recipe failed."""
+    whole = {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "ingested": ingested, "recipes": results}
+    write_json(workspace.var / "last_retrain.json", whole)
+    markdown("\n".join(f"- {sentence(result)}" for result in results) or "Nothing to do.", "retrain")
+    failed = [result["recipe"] for result in results if result["state"] == "failed"]
+    if failed:
+        return cast("State[Result]", Failed(message=f"failed: {', '.join(failed)}", data=whole))
+    return Completed(message=", ".join(f"{r['recipe']} {r['state']}" for r in results) or "nothing to do", data=whole)
+
+
+def sentence(result: Result) -> str:
+    """Return a recipe's result in words."""
+    name, state, why = result["recipe"], result["state"], result["why"]
+    if state == "failed":
+        return f"{name}: failed: {why}"
+    if state == "unchanged":
+        return f"{name}: nothing new; version {result['version']} stays champion"
+    if state == "promoted":
+        return f"{name}: version {result['version']} is the champion. {why}"
+    return f"{name}: version {result['version']} is not promoted. {why}"

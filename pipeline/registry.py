@@ -1,0 +1,347 @@
+"""Registered models: one version a package, and the aliases `champion`, `challenger`, `previous` and `anchor`.
+
+The registered model's name is the recipe's. Only flows and commands change it. Every change of an alias stands in
+`var/promotions.jsonl`, before and after it is made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping
+from contextlib import chdir
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+from pipeline.closure import import_closure, module_file
+from pipeline.files import write_atomic
+from pipeline.tracking import client, run_of, store_lock, training_log
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+
+CHAMPION, CHALLENGER, PREVIOUS, ANCHOR = "champion", "challenger", "previous", "anchor"
+ROLLED_BACK = "rolled_back"  # tag: why a person took the version back; no flow promotes it again
+GATE = "gate"  # who promotes when the flow does; anybody else is a person, whose approval moves the anchor
+_NEEDED = ("torch", "torchvision", "numpy", "pillow", "safetensors", "pandas", "mlflow")
+
+
+class RegistryError(ValueError):
+    """A model or version that is not there, or is not what it was when it was registered."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The version that holds a package, and whether it is new."""
+
+    name: str
+    version: int
+    new: bool
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered model, its package lying in the artifact store."""
+
+    name: str
+    version: int
+    package: str  # digest
+    tags: Mapping[str, str]
+    directory: Path
+
+
+def register(workspace: Workspace, recipe: str, tags: Mapping[str, str] | None = None) -> Registered:
+    """Register the package in `models/<recipe>/` and make it the challenger; a known package keeps its version.
+
+    Args:
+        workspace: whose package and registry.
+        recipe: name of the recipe, and of the registered model.
+        tags: what else to note on a new version; `package` is always noted. A known version's tags stay.
+
+    Raises:
+        RegistryError: there is no package, or its files are not what its manifest says.
+    """
+    package = workspace.package(recipe)
+    digest = verify(package)
+    store = client(workspace)
+    with store_lock(workspace, "registry"):
+        known = _with_digest(store, recipe, digest)
+        if known is not None:
+            return Registered(recipe, int(known.version), new=False)
+        log = training_log(workspace, recipe)
+        run_id = run_of(workspace, recipe, log.key if log else digest)
+        model = _log_model(run_id, recipe, package)
+        if not _exists(store, recipe):
+            store.create_registered_model(recipe)
+        made = store.create_model_version(
+            recipe,
+            model.model_uri,
+            run_id=run_id,
+            model_id=model.model_id,
+            tags={**(tags or {}), "package": digest},
+        )
+        store.set_registered_model_alias(recipe, CHALLENGER, str(made.version))
+    return Registered(recipe, int(made.version), new=True)
+
+
+def verify(package: Path, expected: str | None = None) -> str:
+    """Return a package's digest after checking every file against its manifest.
+
+    Args:
+        package: folder of the package.
+        expected: the digest it must have, from a record kept elsewhere.
+
+    Raises:
+        RegistryError: a file is missing or changed, or the package is another one.
+    """
+    from pipeline.inference import verify_package  # here, because it brings torch, which looking things up needs not
+
+    try:
+        return verify_package(package, expected)
+    except ValueError as error:
+        raise RegistryError(str(error)) from error
+
+
+def promote(workspace: Workspace, name: str, number: int, reason: str, by: str) -> bool:
+    """Make a version the champion and the champion before it `previous`; return False when it was champion.
+
+    The alias moves in one write, so a crash leaves the old champion or the new one.
+
+    Args:
+        workspace: whose registry.
+        name: registered model, which is the recipe.
+        number: version.
+        reason: a sentence for the journal and the version's tags.
+        by: `GATE`, or who approved; a person's approval moves the anchor too.
+
+    Raises:
+        RegistryError: there is no such model or version, or its package is damaged.
+    """
+    store = client(workspace)
+    with store_lock(workspace, "registry"):
+        chosen = _version(workspace, store, name, number)
+        before = _aliases(store, name).get(CHAMPION)
+        if by != GATE:
+            store.set_registered_model_alias(name, ANCHOR, str(number))
+        if before == number:
+            return False
+        moved = {"action": "promote", "name": name, "from": before, "to": number, "package": chosen.package}
+        _journal(workspace, {**moved, "phase": "intent", "reason": reason, "by": by})
+        if before is not None:
+            store.set_registered_model_alias(name, PREVIOUS, str(before))
+        _crown(store, name, number, reason, by)
+        if _aliases(store, name).get(CHALLENGER) == number:
+            store.delete_registered_model_alias(name, CHALLENGER)
+        _journal(workspace, {**moved, "phase": "done", "reason": reason, "by": by})
+    return True
+
+
+def rollback(workspace: Workspace, name: str, reason: str, by: str = "rollback") -> Version:
+    """Swap `champion` and `previous`, and return the new champion.
+
+    Raises:
+        RegistryError: there is no such model, or no previous champion.
+    """
+    store = client(workspace)
+    with store_lock(workspace, "registry"):
+        aliases = _aliases(store, name)
+        if PREVIOUS not in aliases or aliases[PREVIOUS] == aliases.get(CHAMPION):
+            raise RegistryError(f"model {name!r} has no previous champion to roll back to")
+        chosen = _version(workspace, store, name, aliases[PREVIOUS])
+        before = aliases.get(CHAMPION)
+        moved = {"action": "rollback", "name": name, "from": before, "to": chosen.version, "package": chosen.package}
+        _journal(workspace, {**moved, "phase": "intent", "reason": reason, "by": by})
+        if before is not None:  # first, so that no flow finds it promotable in between
+            store.set_model_version_tag(name, str(before), ROLLED_BACK, reason[:4000])
+        _crown(store, name, chosen.version, reason, by)
+        if before is not None:
+            store.set_registered_model_alias(name, PREVIOUS, str(before))
+        _journal(workspace, {**moved, "phase": "done", "reason": reason, "by": by})
+    return chosen
+
+
+def champion(workspace: Workspace, name: str) -> Version | None:
+    """Return the champion with its package checked, or None when the model has none (or does not exist)."""
+    return aliased(workspace, name, CHAMPION)
+
+
+def aliased(workspace: Workspace, name: str, alias: str) -> Version | None:
+    """Return the version that an alias names, its package checked, or None.
+
+    Raises:
+        RegistryError: the package is damaged or missing.
+    """
+    if not has_registry(workspace):
+        return None
+    store = client(workspace)
+    if not _exists(store, name):
+        return None
+    number = _aliases(store, name).get(alias)
+    return None if number is None else _version(workspace, store, name, number)
+
+
+def version_of(workspace: Workspace, name: str, number: int) -> Version:
+    """Return one version, its package checked.
+
+    Raises:
+        RegistryError: there is no such model or version, or its package is damaged.
+    """
+    return _version(workspace, client(workspace), name, number)
+
+
+def aliases_of(workspace: Workspace, name: str) -> dict[str, int]:
+    """Return alias -> version of a model; empty when there is no such model."""
+    if not has_registry(workspace):
+        return {}
+    store = client(workspace)
+    return _aliases(store, name) if _exists(store, name) else {}
+
+
+def models(workspace: Workspace) -> dict[str, dict[str, int]]:
+    """Return every registered model's aliases: name -> alias -> version."""
+    if not has_registry(workspace):
+        return {}
+    store = client(workspace)
+    return {model.name: _aliases(store, model.name) for model in store.search_registered_models(max_results=1000)}
+
+
+def set_tags(workspace: Workspace, name: str, number: int, tags: Mapping[str, str]) -> None:
+    """Note `tags` on a version."""
+    store = client(workspace)
+    for key, value in tags.items():
+        store.set_model_version_tag(name, str(number), key, value)
+
+
+def has_registry(workspace: Workspace) -> bool:
+    """Return whether anything was ever tracked or registered here; asking makes no database."""
+    return workspace.tracking_uri.startswith("sqlite:///") and (workspace.var / "mlflow.db").is_file()
+
+
+def requirements() -> list[str]:
+    """Return what a registered model needs, each with the version installed here, without build labels."""
+    found = []
+    for name in _NEEDED:
+        try:
+            found.append(f"{name}=={version(name).partition('+')[0]}")
+        except PackageNotFoundError as error:
+            raise RegistryError(f"{name} is not installed, but registering needs it; run `make setup`") from error
+    return found
+
+
+def _log_model(run_id: str, recipe: str, package: Path) -> Any:
+    import mlflow
+
+    serving = Path(__file__).with_name("serving_model.py")
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        mlflow.start_run(run_id=run_id),
+        warnings.catch_warnings(record=True),
+    ):
+        # Recorded, which silences: MLflow advises type hints and an example, and undoes a filter against that.
+        code = _stage_code(Path(scratch))
+        with chdir(scratch):  # MLflow looks into the current folder for a project to add
+            return mlflow.pyfunc.log_model(
+                name=recipe,
+                python_model=str(serving),
+                artifacts={"package": str(package)},
+                code_paths=[str(code)],
+                signature=_signature(),
+                pip_requirements=requirements(),
+            )
+
+
+def _stage_code(scratch: Path) -> Path:
+    """Copy the modules that serving needs, as the package `pipeline`, and return its folder."""
+    root = Path(__file__).parent.parent
+    for name in import_closure("pipeline.serving_model", root):
+        source = module_file(name, root)
+        assert source is not None
+        write_atomic(scratch / source.relative_to(root), source.read_bytes())
+    return scratch / "pipeline"
+
+
+def _signature() -> ModelSignature:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    image = Schema([ColSpec("string", "image")])
+    params = ParamSchema([ParamSpec("strength", "double", 1.0), ParamSpec("preserve_color", "boolean", False)])
+    return ModelSignature(inputs=image, outputs=image, params=params)
+
+
+def _exists(store: MlflowClient, name: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return True
+
+
+def _aliases(store: MlflowClient, name: str) -> dict[str, int]:
+    if not _exists(store, name):
+        known = ", ".join(model.name for model in store.search_registered_models()) or "none yet"
+        raise RegistryError(f"no registered model named {name!r}; known: {known}")
+    # Not from search_model_versions: it returns no aliases.
+    return {alias: int(number) for alias, number in store.get_registered_model(name).aliases.items()}
+
+
+def _with_digest(store: MlflowClient, name: str, digest: str) -> ModelVersion | None:
+    found = store.search_model_versions(f"name = '{name}' and tags.package = '{digest}'", max_results=1)
+    return found[0] if found else None
+
+
+def _version(workspace: Workspace, store: MlflowClient, name: str, number: int) -> Version:
+    from mlflow.exceptions import MlflowException
+
+    aliases = _aliases(store, name)
+    try:
+        found = store.get_model_version(name, str(number))
+    except MlflowException as error:
+        raise RegistryError(f"model {name!r} has no version {number} (aliases: {aliases or 'none'})") from error
+    digest = str(found.tags.get("package", ""))
+    directory = _package_of(store, name, number)
+    verify(directory, digest)
+    return Version(name, number, digest, dict(found.tags), directory)
+
+
+def _package_of(store: MlflowClient, name: str, number: int) -> Path:
+    """Return where a version's package lies; the artifact store is a local folder, so nothing is copied."""
+    model = Path(unquote(urlparse(store.get_model_version_download_uri(name, str(number))).path))
+    package = model / "artifacts" / name
+    if not package.is_dir():
+        raise RegistryError(
+            f"the files of {name} version {number} are missing from {model}; restore var/ from a backup, "
+            f"or run `atelier rollback {name}`"
+        )
+    return package
+
+
+def _crown(store: MlflowClient, name: str, number: int, reason: str, by: str) -> None:
+    """Note who and why, then move the alias: whoever sees the new champion sees the reason too."""
+    if ROLLED_BACK in store.get_model_version(name, str(number)).tags:
+        store.delete_model_version_tag(name, str(number), ROLLED_BACK)
+    for key, value in {"promoted_by": by, "promoted_why": reason[:4000]}.items():
+        store.set_model_version_tag(name, str(number), key, value)
+    store.set_registered_model_alias(name, CHAMPION, str(number))
+
+
+def _journal(workspace: Workspace, entry: Mapping[str, Any]) -> None:
+    """Append one line to the journal and sync it."""
+    line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **entry})
+    with (workspace.var / "promotions.jsonl").open("a") as stream:
+        stream.write(line + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
