@@ -135,7 +135,6 @@ def copy_checkout(target: Path) -> Path:
     git(target, "init", "-q", "-b", "main")
     git(target, "config", "user.name", "A Tester")
     git(target, "config", "user.email", "tester@localhost")
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=target, check=True)
     git(target, "add", "-A")
     git(target, "commit", "-q", "-m", "A studio")
     return target
