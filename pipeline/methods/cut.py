@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,17 @@ from pipeline.networks.layers import initialise
 from pipeline.params import Params
 
 _TEXTURE_DIRECTIONS, _PALETTE_DIRECTIONS, _PATCH = 32, 16, 5
+# Strided filters see every second or fourth pixel. Were they always the same ones, the generator would paint a mesh
+# between them; so each step everything that judges looks from another corner, up to this many px away.
+_SHIFT = 8
+
+
+class _Judged(NamedTuple):
+    """The same window of a step's images, for the losses that look at pictures."""
+
+    photos: Tensor
+    paintings: Tensor
+    output: Tensor
 
 
 class PatchHeads(nn.Module):
@@ -72,11 +83,18 @@ class CutMethod(Method):
         output = self.generator.decode(encoding, batch.photos)
         if step < self.params.warmup_steps:
             return {"generator": {"reconstruction": (output - batch.photos).abs().mean()}}
-        scores = self.discriminator(torch.cat([batch.paintings, output]))
-        real, fake = scores.split([len(batch.paintings), len(output)])
-        generator = self._generator_losses(batch, output, features, fake, draw)
+        judged = _window(batch, output, draw)
+        scores = self.discriminator(torch.cat([judged.paintings, judged.output]))
+        real, fake = scores.split([len(judged.paintings), len(judged.output)])
+        terms = {
+            "gan": lambda: losses.G_ADVERSARIAL[self.params.gan](fake),
+            "nce": lambda: self._patch_nce(output, features, draw),
+            "identity": lambda: losses.g_identity(self.generator(batch.paintings), batch.paintings),
+            **_statistics(judged, draw),
+        }
+        weights = asdict(self.params.weights)
         return {
-            "generator": generator,
+            "generator": {name: weights[name] * term() for name, term in terms.items() if weights[name]},
             "discriminator": {"gan": losses.D_ADVERSARIAL[self.params.gan](real, fake)},
         }
 
@@ -88,26 +106,6 @@ class CutMethod(Method):
     def describe(self) -> dict[str, Any]:
         """Return the generator's class and arguments."""
         return {"name": "resnet", "arguments": asdict(self.params.generator)}
-
-    def _generator_losses(
-        self, batch: Batch, output: Tensor, features: list[Tensor], fake: Tensor, draw: torch.Generator
-    ) -> dict[str, Tensor]:
-        weights = self.params.weights
-        # The directions are drawn whatever the weights, so that switching one loss off changes no other.
-        texture = _directions(_TEXTURE_DIRECTIONS, 1, _PATCH, draw, output)
-        palette = _directions(_PALETTE_DIRECTIONS, 3, 1, draw, output)
-        named: dict[str, tuple[float, Callable[[], Tensor]]] = {
-            "gan": (weights.gan, lambda: losses.G_ADVERSARIAL[self.params.gan](fake)),
-            "nce": (weights.nce, lambda: self._patch_nce(output, features, draw)),
-            "identity": (weights.identity, lambda: self._identity(batch.paintings)),
-            "texture": (weights.texture, lambda: losses.g_texture(output, batch.paintings, texture)),
-            "palette": (weights.palette, lambda: losses.g_palette(output, batch.paintings, palette)),
-            "contrast": (weights.contrast, lambda: losses.g_contrast(output, batch.paintings)),
-            "structure": (weights.structure, lambda: losses.g_structure(output, batch.photos)),
-            "calm": (weights.calm, lambda: losses.g_calm(output, batch.photos)),
-            "smoothness": (weights.smoothness, lambda: losses.g_smoothness(output)),
-        }
-        return {name: weight * loss() for name, (weight, loss) in named.items() if weight > 0}
 
     def _patch_nce(self, output: Tensor, features: list[Tensor], draw: torch.Generator) -> Tensor:
         _, output_features = self.generator.encode(output)
@@ -122,8 +120,30 @@ class CutMethod(Method):
         ]
         return torch.stack(each).mean()
 
-    def _identity(self, paintings: Tensor) -> Tensor:
-        return losses.g_identity(self.generator(paintings), paintings)
+
+def _window(batch: Batch, output: Tensor, draw: torch.Generator) -> _Judged:
+    """Return one random window of all images, `_SHIFT` px smaller than they are (or as large, if they are small)."""
+    room = min(_SHIFT, output.shape[2] // 8)
+    top, left = torch.randint(room + 1, (2,), generator=draw).tolist()
+    height, width = output.shape[2] - room, output.shape[3] - room
+    images = (batch.photos, batch.paintings, output)
+    return _Judged(*(image[..., top : top + height, left : left + width] for image in images))
+
+
+def _statistics(judged: _Judged, draw: torch.Generator) -> dict[str, Callable[[], Tensor]]:
+    """Return the losses without networks, to be computed where they have a weight."""
+    photos, paintings, output = judged
+    # The directions are drawn whatever the weights, so that switching one loss off changes no other.
+    texture = _directions(_TEXTURE_DIRECTIONS, 1, _PATCH, draw, output)
+    palette = _directions(_PALETTE_DIRECTIONS, 3, 1, draw, output)
+    return {
+        "texture": lambda: losses.g_texture(output, paintings, texture),
+        "palette": lambda: losses.g_palette(output, paintings, palette),
+        "contrast": lambda: losses.g_contrast(output, paintings),
+        "structure": lambda: losses.g_structure(output, photos),
+        "calm": lambda: losses.g_calm(output, photos),
+        "smoothness": lambda: losses.g_smoothness(output),
+    }
 
 
 def _directions(count: int, channels: int, size: int, draw: torch.Generator, like: Tensor) -> Tensor:

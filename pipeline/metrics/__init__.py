@@ -1,0 +1,122 @@
+"""Every metric's name, direction, unit and meaning, declared once; each family is computed in a file of its own.
+
+What measures never trains: the filters, seeds and constants of this package appear in no loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure: how to read it. `low` and `high` bound what is possible."""
+
+    name: str
+    title: str
+    direction: Literal["lower", "higher", "none"]  # which way is better; none: it describes
+    unit: str
+    meaning: str  # one line
+    low: float = 0.0
+    high: float = math.inf
+
+    @property
+    def arrow(self) -> str:
+        """A sign for tables: which way is better."""
+        return {"lower": "↓", "higher": "↑", "none": "·"}[self.direction]
+
+
+_DECLARED = (
+    Metric(
+        "style/patch_swd",
+        "Brushwork and colour",
+        "lower",
+        "of the paintings' own spread",
+        "Sliced Wasserstein distance between 7x7 colour patches of the outputs and of held-out paintings, "
+        "over a Laplacian pyramid in Lab; every level counts alike, relative to the paintings' deviation there.",
+    ),
+    Metric(
+        "style/texture_swd",
+        "Texture",
+        "lower",
+        "of the paintings' own spread",
+        "The same on contrast-normalised luminance: texture apart from palette and lighting.",
+    ),
+    Metric(
+        "style/palette",
+        "Palette",
+        "lower",
+        "Lab units",
+        "Sliced Wasserstein distance between the colours of outputs and paintings; "
+        "a shift of all colours by d scores d.",
+    ),
+    Metric(
+        "content/structure",
+        "Structure kept",
+        "higher",
+        "1 = kept",
+        "Local correlation of luminance with the photograph on a 40-cell thumbnail, lowered where contrast is lost, "
+        "weighted by the photograph's contrast; blur and rubble fall, strokes and recolouring do not.",
+        low=-1.0,
+        high=1.0,
+    ),
+    Metric(
+        "content/edges",
+        "Edges kept",
+        "higher",
+        "cosine",
+        "Agreement of luminance gradients with the photograph's on an 80-cell thumbnail.",
+        low=-1.0,
+        high=1.0,
+    ),
+    Metric(
+        "diversity/pairwise",
+        "Diversity",
+        "higher",
+        "1 = as the photographs",
+        "Mean distance between two outputs, relative to that between their photographs; 0 is one picture for all.",
+    ),
+    Metric(
+        "distortion/mse",
+        "Mean squared error",
+        "none",
+        "of [0, 1] sRGB",
+        "Mean squared difference from the photograph; painting must cost some.",
+        high=1.0,
+    ),
+    Metric(
+        "distortion/psnr",
+        "Peak signal-to-noise",
+        "none",
+        "dB, at most 100",
+        "The same in decibels, averaged over photographs.",
+        high=100.0,
+    ),
+    Metric(
+        "memorisation/nearest_train",
+        "Distance from the training set",
+        "higher",
+        "1 = as held-out paintings",
+        "Distance of an output to the nearest training image or crop, relative to that of held-out paintings; "
+        "near 0 the model pastes what it saw.",
+    ),
+)
+
+REGISTRY: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _DECLARED})
+STYLE = tuple(name for name in REGISTRY if name.startswith("style/"))
+"""Metrics of which the figures of all controls are worth a summary."""
+
+
+def metric(name: str) -> Metric:
+    """Return the declaration of a metric.
+
+    Raises:
+        ValueError: none has that name.
+    """
+    if name not in REGISTRY:
+        raise ValueError(f"no metric named {name!r}; there are {', '.join(REGISTRY)}")
+    return REGISTRY[name]

@@ -1,0 +1,70 @@
+"""The model card: what a model is, what it was measured to do, and where it ends. Plain Markdown, no dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.metrics import REGISTRY
+from pipeline.recipes import Recipe
+
+_CONTROLS = {"photograph": "untouched photograph", "lab_transfer": "Lab transfer", "paintings": "held-out paintings"}
+
+
+def write(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Recipe) -> str:
+    """Return the card of a scored package.
+
+    Args:
+        metrics: its metrics.json.
+        config: the package's config.json.
+        recipe: what it was built from.
+    """
+    counts = metrics["counts"]
+    lines = [
+        f"# {recipe.name}",
+        "",
+        f"Repaints photographs in the style of the collection `{recipe.style}`: photograph in, painting of the same "
+        f"size out. One way, one style, no text prompt.",
+        "",
+        "## How it was made",
+        "",
+        f"- Method `{config['method']}`, {config.get('steps', 'an unknown number of')} steps, seed {config['seed']}.",
+        "- Trained on crops of the style's artworks and of unpaired photographs; no pretrained weights were used.",
+        f"- Made for pictures whose short side is about {config['view']} px; larger ones are painted with finer "
+        f"strokes, and beyond twice that side at reduced detail.",
+        f"- Package `{metrics['package']}`.",
+        f"- Data `{metrics['data']}`.",
+        "",
+        "## What was measured",
+        "",
+        f"On {counts['photographs']} photographs and {counts['paintings']} paintings that it never saw; in brackets "
+        f"95 % bootstrap intervals over both.",
+        "",
+        *(_line(name, metrics) for name in REGISTRY if name in metrics["metrics"]),
+        "",
+        "## What it is for, and what not",
+        "",
+        "- For pictures to look at, not for evidence: it repaints what it is given, faces and lettering included, "
+        "and invents detail.",
+        "- It knows the artworks it was trained on and nothing else of the artist. Photographs unlike the training "
+        "photographs come out worse; the report shows the worst of the held-out ones.",
+        "- The rights in the artworks are those of their owners; training does not change them.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _line(name: str, metrics: Mapping[str, Any]) -> str:
+    declared, figure = REGISTRY[name], metrics["metrics"][name]
+    beside = [
+        f"{title} {_short(metrics['controls'][control][name]['value'])}"
+        for control, title in _CONTROLS.items()
+        if name in metrics["controls"].get(control, {}) and declared.direction != "none"
+    ]
+    text = f"- {declared.title} {declared.arrow}: {_short(figure['value'])}"
+    text += f" [{_short(figure['low'])}, {_short(figure['high'])}] ({declared.unit})"
+    return text + (f"; {', '.join(beside)}." if beside else ".")
+
+
+def _short(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3g}"

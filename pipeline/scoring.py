@@ -1,0 +1,191 @@
+"""The scores of anything that repaints a picture, beside the controls: a pure function of images.
+
+It knows neither packages nor workspaces nor files, so a test or a notebook can score any callable.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.metrics import STYLE
+from pipeline.metrics.bootstrap import Figure, Samples
+from pipeline.metrics.controls import CONTROLS, UPPER, Palette
+from pipeline.metrics.references import Pixels, References, Settings, canonical_order
+from pipeline.metrics.suite import Suite, differences, figures
+from pipeline.params import Evaluate
+
+Stylize: TypeAlias = Callable[[Image.Image], Image.Image]
+Painted: TypeAlias = Callable[[int], object]  # told after each picture how many are done
+
+
+@dataclass(frozen=True)
+class View:
+    """A held-out image: the name it is known by, and its square as 8-bit sRGB (V, V, 3)."""
+
+    name: str
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a model is scored on; photographs and paintings in canonical order whatever order they came in."""
+
+    photographs: tuple[View, ...]
+    paintings: tuple[View, ...]
+    training: Callable[[], Iterable[Pixels]] | None = None  # training paintings or crops, squares of any side
+
+    @staticmethod
+    def of(
+        photographs: Sequence[View],
+        paintings: Sequence[View],
+        training: Callable[[], Iterable[Pixels]] | None = None,
+    ) -> HeldOut:
+        """Return the set in canonical order."""
+        return HeldOut(_ordered(photographs), _ordered(paintings), training)
+
+    def suite(self, settings: Evaluate) -> Suite:
+        """Return the metrics against this set.
+
+        Raises:
+            ValueError: fewer than two images of a kind, or views of different sizes.
+        """
+        references = References(
+            tuple(view.pixels for view in self.photographs),
+            tuple(view.pixels for view in self.paintings),
+            None if self.training is None else self.training(),
+        )
+        return Suite(references, settings_of(settings))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Everything that was found out, ready for JSON (`figures`) and for pictures (`outputs`, `each`)."""
+
+    metrics: dict[str, Figure]
+    controls: dict[str, dict[str, Figure]]
+    differences: dict[str, dict[str, Figure]]
+    checks: dict[str, float | None]
+    counts: dict[str, int]
+    names: tuple[str, ...]  # of the photographs, in the order of what follows
+    outputs: dict[str, tuple[Pixels, ...]]  # model, photograph, lab_transfer
+    each: dict[str, list[float]]  # the model's figures, photograph by photograph
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what belongs into metrics.json; numbers or None, never NaN."""
+        return {
+            "format": 1,
+            "counts": self.counts,
+            "metrics": self.metrics,
+            "controls": self.controls,
+            "differences": self.differences,
+            "checks": self.checks,
+        }
+
+
+def score(
+    stylize: Stylize,
+    held_out: HeldOut,
+    settings: Evaluate,
+    palette: Palette,
+    painted: Painted | None = None,
+) -> Scores:
+    """Return the scores of `stylize` and of every control, all on the same images and resamples.
+
+    Args:
+        stylize: photograph in, picture of the same size out.
+        held_out: at least two photographs and two paintings that `stylize` was not made from.
+        settings: how finely to measure.
+        palette: `lab_mean` and `lab_std` of the training paintings, for the recoloured control.
+        painted: told about progress.
+
+    Raises:
+        ValueError: too few images, views of different sizes, or an output that has not its photograph's size.
+    """
+    suite = held_out.suite(settings)
+    photographs = tuple(view.pixels for view in held_out.photographs)
+    outputs = {"model": paint_all(stylize, photographs, painted)}
+    for name, control in CONTROLS.items():
+        outputs[name] = tuple(control(photograph, palette) for photograph in photographs)
+    samples = {name: suite.measure(pictures) for name, pictures in outputs.items()}
+    model = samples["model"]
+    return Scores(
+        metrics=figures(model),
+        controls={name: figures(samples[name]) for name in CONTROLS} | {UPPER: suite.upper()},
+        differences={f"{name} - model": differences(samples[name], model) for name in CONTROLS},
+        checks=_checks(photographs, outputs["model"]),
+        counts={"photographs": len(photographs), "paintings": len(held_out.paintings)},
+        names=tuple(view.name for view in held_out.photographs),
+        outputs=outputs,
+        each=suite.each(outputs["model"]),
+    )
+
+
+def compare_models(
+    model: Stylize, other: Stylize, held_out: HeldOut, settings: Evaluate, painted: Painted | None = None
+) -> tuple[dict[str, Figure], dict[str, Figure]]:
+    """Return the other's figures and the paired differences other - model, on the same images and resamples.
+
+    Raises:
+        ValueError: as `score`.
+    """
+    suite = held_out.suite(settings)
+    photographs = tuple(view.pixels for view in held_out.photographs)
+    theirs = suite.measure(paint_all(other, photographs, painted))
+    ours = suite.measure(paint_all(model, photographs, painted))
+    return figures(theirs), differences(theirs, ours)
+
+
+def paint_all(stylize: Stylize, photographs: Sequence[Pixels], painted: Painted | None = None) -> tuple[Pixels, ...]:
+    """Return the outputs, one photograph at a time: no figure may depend on what else is in a batch.
+
+    Raises:
+        ValueError: an output has not its photograph's size.
+    """
+    outputs = []
+    for number, photograph in enumerate(photographs, 1):
+        output = np.asarray(stylize(Image.fromarray(photograph)).convert("RGB"))
+        if output.shape != photograph.shape:
+            raise ValueError(
+                f"the model returned {output.shape[1]} x {output.shape[0]} px for a photograph of "
+                f"{photograph.shape[1]} x {photograph.shape[0]} px; a package must keep the size"
+            )
+        outputs.append(output)
+        if painted is not None:
+            painted(number)
+    return tuple(outputs)
+
+
+def summary(scores: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the flat values of a metrics.json: each metric, and the style metrics of each control."""
+    flat = {name: figure["value"] for name, figure in scores["metrics"].items()}
+    for control, found in scores["controls"].items():
+        flat |= {f"{control}.{name}": found[name]["value"] for name in STYLE if name in found}
+    return flat
+
+
+def settings_of(settings: Evaluate) -> Settings:
+    """Return what of the parameters decides about figures."""
+    return Settings(settings.patches, settings.directions, settings.levels, settings.bootstrap)
+
+
+def _checks(photographs: Sequence[Pixels], outputs: Sequence[Pixels]) -> dict[str, float | None]:
+    """Return plain facts, in 8-bit levels, that no honest model fails: see `gate`."""
+    stack: NDArray[np.float32] = np.stack(outputs).astype(np.float32)
+    given = np.stack(photographs).astype(np.float32)
+    found: dict[str, Samples | np.floating[Any]] = {
+        "variety": stack.std(axis=0).mean(),  # between outputs; 0: one picture for all
+        "contrast": stack.std(axis=(1, 2)).mean(),  # within an output; 0: blank
+        "change": np.abs(stack - given).mean(),  # 0: the photograph itself
+    }
+    return {name: round(float(value), 4) if math.isfinite(float(value)) else None for name, value in found.items()}
+
+
+def _ordered(views: Sequence[View]) -> tuple[View, ...]:
+    return tuple(views[index] for index in canonical_order([view.pixels for view in views]))

@@ -1,0 +1,281 @@
+import csv
+import json
+import math
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import evaluate, gate
+from pipeline.files import read_json
+from pipeline.metrics import REGISTRY, STYLE
+from pipeline.params import Evaluate, load_params
+from pipeline.scoring import HeldOut, View, compare_models, paint_all, score, summary
+from pipeline.workspace import Workspace
+from tests.pipeline.packages import write_package
+from tests.pipeline.scenes import held_out, paint, painting, paintings, photographs
+from tests.pipeline.training import ROOT, tiny_workspace
+
+SETTINGS = Evaluate(max_images=64, patches=48, directions=16, levels=2, bootstrap=60, gallery=3)
+PALETTE = {"lab_mean": [55.0, 10.0, 40.0], "lab_std": [15.0, 6.0, 10.0]}
+GATE = load_params(ROOT / "params.yaml").gate
+
+
+def painter(image: Image.Image) -> Image.Image:
+    return Image.fromarray(paint(np.asarray(image), 7))
+
+
+def same(image: Image.Image) -> Image.Image:
+    return image
+
+
+def _with_training() -> HeldOut:
+    plain = held_out()
+    return HeldOut(plain.photographs, plain.paintings, lambda: paintings(6, 100))
+
+
+def _verdict(stylize: Any) -> gate.Verdict:
+    return gate.judge(score(stylize, _with_training(), SETTINGS, PALETTE).to_dict(), None, GATE)
+
+
+def _failed(verdict: gate.Verdict) -> set[str]:
+    return {rule.name for rule in verdict.rules if not rule.passed}
+
+
+def test_a_painter_passes_the_gate() -> None:
+    verdict = _verdict(painter)
+    assert verdict.accepted, verdict.sentence
+
+
+CHEATS = {
+    "output equals input": (same, {"style", "sane"}),
+    "one painting for all": (lambda image: Image.fromarray(painting(500)), {"structure", "sane"}),
+    "blank": (lambda image: Image.new("RGB", image.size, (180, 130, 60)), {"structure", "sane"}),
+    "inverted": (lambda image: Image.fromarray(255 - np.asarray(image)), {"structure"}),
+    "pasted": (lambda image: Image.fromarray(painting(100 + np.asarray(image).sum() % 6)), {"structure"}),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CHEATS))
+def test_a_cheat_fails_the_gate(name: str) -> None:
+    cheat, rules = CHEATS[name]
+    assert rules <= _failed(_verdict(cheat))
+
+
+def test_no_figure_depends_on_the_order_of_images() -> None:
+    plain = held_out()
+    photos, art = list(plain.photographs), list(plain.paintings)
+    random.Random(3).shuffle(photos)
+    random.Random(4).shuffle(art)
+    one, other = (score(painter, one, SETTINGS, PALETTE) for one in (plain, HeldOut.of(photos, art)))
+    assert one.to_dict() == other.to_dict()
+    assert dict(zip(one.names, one.each["content/structure"], strict=True)) == dict(
+        zip(other.names, other.each["content/structure"], strict=True)
+    )
+
+
+def test_the_model_sees_one_photograph_at_a_time_and_is_asked_once_for_each() -> None:
+    sizes: list[tuple[int, int]] = []
+    ticks: list[int] = []
+
+    def spy(image: Image.Image) -> Image.Image:
+        sizes.append(image.size)
+        return painter(image)
+
+    score(spy, held_out(), SETTINGS, PALETTE, ticks.append)
+    assert sizes == [(64, 64)] * 10
+    assert ticks == list(range(1, 11))
+
+
+def test_an_output_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="must keep the size"):
+        paint_all(lambda image: image.resize((32, 32)), photographs(2))
+
+
+def test_the_untouched_photograph_is_its_own_control() -> None:
+    found = score(same, held_out(), SETTINGS, PALETTE)
+    assert found.metrics == found.controls["photograph"]
+    assert all(figure["value"] == 0 for figure in found.differences["photograph - model"].values())
+    assert found.checks["change"] == 0
+
+
+def test_a_broken_palette_gives_no_number_and_never_nan() -> None:
+    nan = {"lab_mean": [math.nan] * 3, "lab_std": [1.0] * 3}
+    with np.errstate(invalid="ignore"):
+        json.dumps(score(painter, held_out(), SETTINGS, nan).to_dict(), allow_nan=False)
+
+
+def test_the_summary_is_flat() -> None:
+    flat = summary(score(painter, _with_training(), SETTINGS, PALETTE).to_dict())
+    assert set(flat) == set(REGISTRY) | {
+        f"{control}.{name}" for control in ("photograph", "lab_transfer", "paintings") for name in STYLE
+    }
+
+
+def test_a_model_compared_with_itself_differs_in_nothing() -> None:
+    _, differences = compare_models(painter, painter, held_out(), SETTINGS)
+    assert all(figure == {"value": 0, "low": 0, "high": 0} for figure in differences.values())
+
+
+def test_a_comparison_is_champion_less_model() -> None:
+    figures, differences = compare_models(painter, same, held_out(), SETTINGS)
+    ours = score(painter, held_out(), SETTINGS, PALETTE).metrics
+    for name in ("style/patch_swd", "content/structure"):
+        expected = figures[name]["value"] - ours[name]["value"]  # type: ignore[operator]
+        assert differences[name]["value"] == pytest.approx(expected, rel=1e-4)
+
+
+# The stage
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = tiny_workspace(tmp_path_factory.mktemp("studio"))
+    write_package(workspace, "dots")
+    evaluate.main("dots", workspace)
+    return workspace
+
+
+@pytest.fixture
+def report(studio: Workspace) -> Path:
+    return studio.report("dots")
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_the_stage_leaves_what_dvc_expects(report: Path) -> None:
+    names = set(_files(report))
+    assert {"metrics.json", "summary.json", "report.html", "model_card.md", "gallery/overview.jpg"} <= names
+    assert {"plots/patch_swd.csv", "plots/texture_swd.csv", "plots/palette.csv", "plots/structure.csv"} <= names
+    metrics = read_json(report / "metrics.json")
+    assert set(metrics["metrics"]) == set(REGISTRY)
+    assert metrics["counts"] == {"photographs": 4, "paintings": 4}
+    assert read_json(report.with_name("dots.cost.json"))["scoring_seconds"] >= 0
+
+
+def test_the_stage_makes_the_same_bytes_again(studio: Workspace, report: Path) -> None:
+    before = _files(report)
+    evaluate.main("dots", studio)
+    assert _files(report) == before
+
+
+def test_a_failure_leaves_the_last_report_as_it_was(
+    studio: Workspace, report: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _files(report)
+    monkeypatch.setattr(evaluate.report, "render", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        evaluate.main("dots", studio)
+    assert _files(report) == before
+
+
+def test_every_plot_has_the_same_columns_and_all_controls(report: Path) -> None:
+    for path in (report / "plots").glob("*.csv"):
+        with path.open() as stream:
+            rows = list(csv.DictReader(stream))
+        assert set(rows[0]) == {"value", "source"}
+        if path.stem != "structure":
+            assert {row["source"] for row in rows} == {"model", "photograph", "lab_transfer", "paintings"}
+    assert len(rows) >= 4
+
+
+def test_the_gallery_names_pictures_that_are_there(report: Path) -> None:
+    index = read_json(report / "gallery" / "index.json")
+    assert len(index["pairs"]) == 2  # evaluate.gallery of the smoke preset
+    assert len(index["worst"]) == 4
+    assert [entry["image"] for entry in index["pairs"]] == sorted(entry["image"] for entry in index["pairs"])
+    kept = [entry["structure"] for entry in index["worst"]]
+    assert kept == sorted(kept)
+    for entry in [*index["pairs"], *index["worst"]]:
+        with Image.open(report / "gallery" / entry["after"]) as image:
+            assert image.size == (entry["width"], entry["height"])
+
+
+def test_any_folders_give_the_same_figures_as_the_stage(studio: Workspace, report: Path, tmp_path: Path) -> None:
+    folders = {}
+    for name in ("photos", "dots"):
+        folders[name] = Path(shutil.copytree(studio.prepared(name) / "test", tmp_path / name))
+    (folders["photos"] / "notes.txt").write_text("not a picture")
+    params = load_params(studio.params_file)
+    found = evaluate.score_folders(studio.package("dots"), folders["photos"], folders["dots"], params)
+    stage = read_json(report / "metrics.json")
+    del stage["metrics"]["memorisation/nearest_train"]
+    assert found["metrics"] == stage["metrics"]
+    assert found["controls"]["paintings"] == stage["controls"]["paintings"]
+    training = evaluate.score_folders(
+        studio.package("dots"), folders["photos"], folders["dots"], params, folders["dots"]
+    )
+    assert "memorisation/nearest_train" in training["metrics"]
+
+
+def test_a_folder_without_pictures_is_refused(studio: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="0 readable images"):
+        evaluate.score_folders(studio.package("dots"), tmp_path, tmp_path, load_params(studio.params_file))
+
+
+def test_at_most_max_images_are_taken_the_first_by_hash(studio: Workspace) -> None:
+    entry = evaluate.load_book(studio).recipe("dots")
+    taken = evaluate.stage_images(studio, entry, Evaluate(2, 16, 8, 2, 30, 2))
+    index = read_json(studio.prepared("photos") / "index.json")
+    assert {view.name for view in taken.photographs} == {entry["image"] for entry in index["test"][:2]}
+
+
+def test_comparing_with_a_champion(studio: Workspace, tmp_path: Path) -> None:
+    other = Workspace(tmp_path)
+    digest = write_package(other, "dots", seed=5)
+    found = evaluate.compare(studio, "dots", other.package("dots"))
+    assert found["champion"] == digest
+    assert set(found["differences"]["champion - model"]) == set(REGISTRY)
+    model = read_json(studio.report("dots") / "metrics.json")["metrics"]["style/palette"]["value"]
+    difference = found["differences"]["champion - model"]["style/palette"]["value"]
+    assert difference == pytest.approx(found["metrics"]["style/palette"]["value"] - model, rel=1e-3)
+
+
+def _run(studio: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipeline.evaluate", *arguments]
+    return subprocess.run(command, cwd=studio.root, capture_output=True, text=True, check=False)
+
+
+def test_a_missing_package_is_one_sentence(studio: Workspace, tmp_path: Path) -> None:
+    done = _run(studio, "dots", "--champion", str(tmp_path), "--json", str(tmp_path / "c.json"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_recipe_is_named(studio: Workspace) -> None:
+    with pytest.raises(ValueError, match="no recipe named 'lines'"):
+        evaluate.main("lines", studio)
+
+
+def test_the_original_photograph_hangs_in_the_gallery_when_it_is_there(tmp_path: Path) -> None:
+    from pipeline.gallery import write_gallery
+    from tests.pipeline.pictures import encoded, texture
+
+    data = encoded(texture(1, 1600, 800), "JPEG")
+    import hashlib
+
+    digest = hashlib.sha256(data).hexdigest()
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / f"{digest}.jpg").write_bytes(data)
+    views = [View(digest, photographs(1)[0]), *held_out().photographs[1:]]
+    scores = score(painter_of_any_size, HeldOut.of(views, held_out().paintings), SETTINGS, PALETTE)
+    write_gallery(tmp_path / "gallery", painter_of_any_size, scores, photos, 10)
+    entries: Iterator[dict[str, Any]] = iter(read_json(tmp_path / "gallery" / "index.json")["pairs"])
+    found = {entry["image"]: (entry["width"], entry["height"]) for entry in entries}
+    assert found.pop(digest) == (768, 384)
+    assert set(found.values()) == {(64, 64)}
+
+
+def painter_of_any_size(image: Image.Image) -> Image.Image:
+    return image.point(lambda level: 255 - level // 2)
