@@ -57,7 +57,7 @@ class Run:
         return self.folder.name
 
 
-class Interrupted(Exception):
+class StoppedError(Exception):
     """The process was asked to stop; the checkpoint is written."""
 
 
@@ -203,7 +203,7 @@ class _StopRequest:
 def _stop_here(stop: _StopRequest, out_of_time: bool, step: int, settings: Train) -> None:
     if stop.asked:
         print(f"\nstopped after step {step}; the same command continues from there", file=sys.stderr)
-        raise Interrupted(stop.asked)
+        raise StoppedError(stop.asked)
     if out_of_time:
         raise ValueError(
             f"train.max_minutes ({settings.max_minutes}) were over after step {step} of {settings.steps}; the "
@@ -293,7 +293,7 @@ def _command() -> None:
     die_with_parent()
     try:
         folder = main(recipe, Workspace(Path.cwd()))
-    except Interrupted as request:
+    except StoppedError as request:
         sys.exit(128 + request.args[0])
     print(f"trained networks, history and samples are in {folder}")
 

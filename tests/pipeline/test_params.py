@@ -122,7 +122,7 @@ def test_a_wrong_recipe_is_named(tmp_path: Path, entry: dict[str, object], words
 def test_an_unknown_recipe_names_the_known_ones(tmp_path: Path) -> None:
     entry = {"method": "cut", "style": "monet", "overrides": {}}
     workspace = _workspace(tmp_path, {"styles": ["monet"], "recipes": {"monet": entry}})
-    with pytest.raises(ValueError, match="'manet'.*monet"):
+    with pytest.raises(ValueError, match=r"'manet'.*monet"):
         load_book(workspace).recipe("manet")
 
 

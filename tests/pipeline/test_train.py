@@ -58,8 +58,18 @@ def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
     assert any(not np.array_equal(one[name], two[name]) for name in one)
 
 
-_TRAIN = "import sys; from pathlib import Path; from pipeline.train import main; from pipeline.workspace import Workspace\n"
-_TRAIN += "import torch; torch.set_num_threads(1); main('dots', Workspace(Path(sys.argv[1])))"
+_TRAIN = """
+import sys
+from pathlib import Path
+
+import torch
+
+from pipeline.train import main
+from pipeline.workspace import Workspace
+
+torch.set_num_threads(1)
+main("dots", Workspace(Path(sys.argv[1])))
+"""
 
 
 def test_a_killed_run_resumes_in_a_new_process_and_ends_bit_for_bit_as_an_undisturbed_one(tmp_path: Path) -> None:
