@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from PIL import Image
 from safetensors.torch import save
@@ -112,6 +112,9 @@ def write_manifest(folder: Path, digests: dict[str, str]) -> dict[str, Any]:
 
 def _check_parity(network: nn.Module, path: Path, shape: tuple[int, ...]) -> None:
     photo = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import; else it keeps a device id in the home folder
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (painted,) = session.run(None, {"photo": photo.numpy()})
     with torch.inference_mode():
