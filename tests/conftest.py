@@ -23,6 +23,7 @@ os.environ.update(
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "DVC_NO_ANALYTICS": "1",
         "NO_ALBUMENTATIONS_UPDATE": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
         "OMP_NUM_THREADS": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",

@@ -1,6 +1,7 @@
 """Calibration: arithmetic that can be undone, and a measurement through the trainer's own code."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -52,6 +53,23 @@ def test_real_steps_are_measured() -> None:
     assert found.warmup_steps == 2
     assert ticks[0] == 1
     assert len(ticks) >= 5
+
+
+def test_what_is_timed_are_steps_with_all_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = parse(merge(read_tree(ROOT / "params.yaml"), read_preset(ROOT / "presets", "smoke")))
+    from pipeline.trainer import Trainer
+
+    real, steps = Trainer.step, list[int]()
+
+    def step(trainer: Trainer, batch: Any, number: int, draw: Any) -> Any:
+        steps.append(number)
+        return real(trainer, batch, number, draw)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    ticks: list[int] = []
+    measure(params, "cut", ticks.append)
+    assert set(steps[-len(ticks) :]) == {params.cut.warmup_steps}
+    assert steps[0] == 0
 
 
 def test_more_work_takes_longer() -> None:

@@ -147,7 +147,18 @@ def test_preset_is_written_and_a_dry_run_is_not(workspace: Path, capsys: pytest.
 
 def test_status_of_an_empty_workspace_says_how_to_begin(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("-C", workspace, "status") == 0
+    assert f"next: atelier -C {workspace} ingest FOLDER --style NAME" in _plain(capsys.readouterr().out)
+
+
+def test_what_to_type_next_needs_no_workspace_inside_of_one(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace)
+    assert _run("status") == 0
     assert "next: atelier ingest FOLDER --style NAME" in _plain(capsys.readouterr().out)
+    monkeypatch.setenv("ATELIER_HINTS", "off")
+    assert _run("status") == 0
+    assert "next:" not in capsys.readouterr().out
 
 
 def test_status_counts_and_says_why_it_cannot_tell(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,12 +65,14 @@ def test_pairs_that_break_in_silence_are_named(package: str, version: str, told:
 @pytest.mark.parametrize(
     ("torch", "vision", "needed", "told"),
     [
-        ("2.15.0", "0.29.2", "2.15.0", ""),
-        ("2.15.0+cu132", "0.29.2", "2.15.0", ""),
-        ("2.14.0", "0.29.2", "2.15.0", "built for torch 2.15.0"),
-        ("2.15.0+cpu", "0.29.2", "2.15.0", "different builds"),
-        ("2.15.0+cpu", "0.29.2+cpu", "2.15.0", ""),
-        ("", "0.29.2", "2.15.0", ""),
+        ("2.15.0", "0.29.2", "==2.15.0", ""),
+        ("2.15.0+cu132", "0.29.2", "==2.15.0", ""),
+        ("2.14.0", "0.29.2", "==2.15.0", "needs torch==2.15.0"),
+        ("2.15.0", "0.29.2", ">=2.14", ""),
+        ("2.15.0", "0.29.2", "", ""),
+        ("2.15.0+cpu", "0.29.2", "==2.15.0", "different builds"),
+        ("2.15.0+cpu", "0.29.2+cpu", "==2.15.0", ""),
+        ("", "0.29.2", "==2.15.0", ""),
     ],
 )
 def test_torch_and_torchvision_must_be_a_pair(torch: str, vision: str, needed: str, told: str) -> None:
@@ -80,7 +82,8 @@ def test_torch_and_torchvision_must_be_a_pair(torch: str, vision: str, needed: s
 
 
 def test_torchvision_says_which_torch_it_needs() -> None:
-    assert doctor._torchvision_needs() == doctor._installed()["torch"].partition("+")[0]
+    assert doctor._torchvision_needs()
+    assert doctor.torch_mismatch(doctor._installed(), doctor._torchvision_needs()) == ""
 
 
 def test_a_wrong_parameter_is_a_failure(workspace: Workspace) -> None:

@@ -1,0 +1,51 @@
+# Everything starts here: `make help`. Each target sets up .venv first, if it is not there or not current.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-full lint lock clean
+SHELL := /bin/sh
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+# The demo's own folders: make demo ARTWORKS=dir PHOTOS=dir
+ARTWORKS ?=
+PHOTOS ?=
+
+# Nothing here phones home. DO_NOT_TRACK is read as a word, not as 1.
+export DO_NOT_TRACK := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export MLFLOW_DISABLE_TELEMETRY := true
+export DVC_NO_ANALYTICS := 1
+export NO_ALBUMENTATIONS_UPDATE := 1
+export ORT_DISABLE_TELEMETRY := 1
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  make demo ARTWORKS=dir PHOTOS=dir    the demo on your own folders; the style takes the folder name'
+	@echo '  PYTHON=/path/to/python make setup    choose the Python (3.11 or 3.12)'
+
+setup: $(STAMP) ## make .venv from requirements.lock (a 5.4 GB download the first time)
+
+$(STAMP): requirements.lock pyproject.toml scripts/setup.sh scripts/preflight.sh
+	@sh scripts/setup.sh $(VENV)
+
+demo: $(STAMP) ## samples to a promoted model and a gallery, on a CPU, in minutes
+	@$(BIN)/python -m pipeline.demo $(if $(ARTWORKS),--artworks '$(ARTWORKS)') $(if $(PHOTOS),--photos '$(PHOTOS)')
+
+test: lint ## ruff, mypy --strict and the test suite
+	@$(BIN)/python -m pytest
+
+test-full: lint ## the same with the slow tests; writes benchmarks/results/test-full.txt
+	@$(BIN)/python scripts/test_full.py
+
+lint: $(STAMP) ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+lock: ## resolve pyproject.toml anew for Python 3.11 and 3.12 and write requirements.lock
+	@python=$$(sh scripts/preflight.sh $(VENV)) && "$$python" scripts/lock.py
+
+clean: ## remove work/ (the demo with it) and tools' caches; .venv, data/ and var/ stay
+	rm -rf work .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

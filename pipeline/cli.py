@@ -1,0 +1,328 @@
+"""`atelier`: everything a person does with a workspace. Thin: each command asks, calls one function, and shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline import show
+from pipeline.entry import USER_ERROR
+from pipeline.terminal import choose_workspace, code_root, enter, hint, out, run_module, shown
+from pipeline.workspace import PHOTOS, Workspace, check_name, slug
+
+app = typer.Typer(
+    name="atelier",
+    help="Folders of artworks in, style-transfer models out.",
+    epilog="Start with: atelier ingest ~/pictures/monet --style monet",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """The command line as it was typed, and the `-C` in it."""
+
+    arguments: tuple[str, ...]
+    directory: Path | None = None
+
+    def workspace(self) -> Workspace:
+        """Return the workspace, running its own code: if this is another's, the command starts anew there."""
+        workspace = choose_workspace(self.directory)
+        enter(workspace, self.arguments)
+        return workspace
+
+    def workspace_if_any(self) -> Workspace | None:
+        """Return the workspace, or None where there is none and none was named."""
+        try:
+            return self.workspace()
+        except ValueError:
+            if self.directory is not None:
+                raise
+            return None
+
+
+Reason = Annotated[str, typer.Option("--reason", help="A sentence for the record.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command line. What a user can fix is one sentence and exit status 2; `--debug` shows the traceback."""
+    given = tuple(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(args=list(given), prog_name="atelier", obj=Invocation(given))
+    except (ValueError, OSError) as error:
+        if os.environ.get("ATELIER_DEBUG"):
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    directory: Annotated[
+        Path | None,
+        typer.Option("-C", metavar="DIR", help="The workspace; without, the nearest folder above with a dvc.yaml."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Folders of artworks in, style-transfer models out."""
+    if debug:
+        os.environ["ATELIER_DEBUG"] = "1"  # children and the stages read it too
+    context.obj = Invocation(context.obj.arguments, directory)
+
+
+@app.command(epilog="Example: atelier ingest ~/pictures/monet --style monet")
+def ingest(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of images; nothing in it is changed.")],
+    style: Annotated[str, typer.Option(help="They are artworks of this style.")] = "",
+    photos: Annotated[bool, typer.Option("--photos", help="They are photographs.")] = False,
+) -> None:
+    """Take images into the workspace: checked, without duplicates, split into training and test."""
+    from pipeline.ingest import ingest as take
+    from pipeline.params import load_params
+
+    workspace = context.obj.workspace()
+    if not source.is_dir():
+        raise ValueError(f"{source}: no such folder")
+    name = _collection(source, style, photos)
+    with show.file_progress(f"ingest {name}") as advance:
+        result = take(workspace, source, name, load_params(workspace.params_file), progress=advance)
+    out.print(result.sentence())
+    if result.refused:
+        out.print(f"refused files and reasons: {shown(workspace.quarantine(name))}/quarantine.jsonl")
+    out.print(f"they lie in {shown(workspace.collection(name))}")
+    hint(workspace, "plan", "retrain")
+
+
+def _collection(source: Path, style: str, photos: bool) -> str:
+    """Return the collection that the options name; where they name none, offer the folder's own name."""
+    if style and photos:
+        raise ValueError("--style and --photos exclude each other: images are artworks or photographs")
+    if photos:
+        return PHOTOS
+    if style:
+        return check_name(style, "style")
+    offered = slug(source.resolve().name) or "mystyle"
+    option = "--photos" if offered == PHOTOS else f"--style {offered}"
+    if not sys.stdin.isatty():
+        raise ValueError(f"say what the images are: {option} (after the folder's name), another --style, or --photos")
+    if not typer.confirm(f"Take them as {option}?", default=True):
+        raise ValueError("nothing was ingested; name the style with --style NAME, or say --photos")
+    return offered
+
+
+@app.command(epilog="Example: atelier plan")
+def plan(context: typer.Context, as_json: AsJson = False) -> None:
+    """Say what is stale and why: data, parameters or code. Changes nothing."""
+    from pipeline.plan import plan as look
+
+    workspace = context.obj.workspace()
+    plans = look(workspace)
+    if as_json:
+        print(json.dumps([each.to_dict() for each in plans], indent=2))
+        return
+    show.plans(workspace, plans)
+
+
+@app.command(epilog="Example: atelier retrain monet")
+def retrain(
+    context: typer.Context,
+    recipes: Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Which; all without.")] = None,
+) -> None:
+    """Build what is stale, evaluate it, register it, and promote what passes the gate."""
+    raise typer.Exit(run_module(context.obj.workspace(), "flows.retrain", recipes or ()))
+
+
+@app.command(epilog='Example: atelier promote monet 3 --reason "The sky is calmer."')
+def promote(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The model.")],
+    version: Annotated[int | None, typer.Argument(help="Which; the challenger without.")] = None,
+    reason: Reason = "",
+) -> None:
+    """Make a version the champion, by a person's decision: later versions must not fall below it."""
+    workspace = context.obj.workspace()
+    arguments = [name, *([] if version is None else [str(version)]), "--reason", _said(reason)]
+    raise typer.Exit(run_module(workspace, "flows.promote", arguments))
+
+
+@app.command(epilog='Example: atelier rollback monet --reason "Faces are smeared."')
+def rollback(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="The model.")], reason: Reason = ""
+) -> None:
+    """Make the champion before this one the champion again."""
+    arguments = [name, "--rollback", "--reason", _said(reason)]
+    raise typer.Exit(run_module(context.obj.workspace(), "flows.promote", arguments))
+
+
+def _said(reason: str) -> str:
+    if not reason.strip():
+        raise ValueError('say why with --reason "...": it stands in the record of promotions')
+    return reason
+
+
+@app.command(epilog="Example: atelier -C work/demo status")
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show styles, counts, recipes, champions, and what is stale."""
+    from pipeline.status import status as look
+
+    workspace = context.obj.workspace()
+    found = look(workspace)
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=2))
+        return
+    show.status(workspace, found)
+
+
+@app.command(epilog="Example: atelier stylize holiday/ painted/ --model monet")
+def stylize(
+    context: typer.Context,
+    given: Annotated[Path, typer.Argument(metavar="IN", help="A picture, or a folder of them.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A picture, or a folder.")],
+    model: Annotated[str | None, typer.Option(help="A model (its champion is used), or a package folder.")] = None,
+    strength: Annotated[float, typer.Option(min=0, max=1, help="0: the picture, 1: the painting.")] = 1.0,
+    preserve_color: Annotated[bool, typer.Option("--preserve-color", help="Keep the picture's colours.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Repaint a picture or a folder, in any size."""
+    from pipeline import stylize as files
+
+    workspace = context.obj.workspace_if_any()
+    package = files.find_package(workspace, model)
+    total = len(files.sources(given))  # a wrong path is told before torch is imported
+    from pipeline.inference import Stylizer
+
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"--device {device}: choose cpu or cuda")
+    stylizer = Stylizer.load(package.directory, device, package.expected)
+    limits = files.picture_limits(workspace)
+    results = []
+    with show.file_progress(f"paint with {package.label}", say=total > 1) as advance:
+        for result in files.stylize(stylizer, given, target, limits, strength, preserve_color):
+            results.append(result)
+            advance(len(results), total)
+    if show.paintings(results, target):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: atelier evaluate --package models/monet --photos ~/photos --artworks ~/monet")
+def evaluate(
+    context: typer.Context,
+    package: Annotated[Path, typer.Option(help="Package folder.")],
+    photos: Annotated[Path, typer.Option(help="Folder of photographs that it never saw.")],
+    artworks: Annotated[Path, typer.Option(help="Folder of artworks of the style that it never saw.")],
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the metrics here.")] = None,
+    training: Annotated[Path | None, typer.Option(help="Folder of training artworks, to look for copies.")] = None,
+) -> None:
+    """Score any package on any folders, beside the controls."""
+    from pipeline.params import load_params
+
+    workspace = context.obj.workspace_if_any() or Workspace(code_root())
+    for folder in (package, photos, artworks, *([training] if training else [])):
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder")
+    params = load_params(workspace.params_file)
+    from pipeline.evaluate import score_folders
+
+    metrics = score_folders(package, photos, artworks, params, training)
+    show.metrics(metrics)
+    if json_file is not None:
+        from pipeline.files import write_json
+
+        out.print(f"metrics: {shown(write_json(json_file, metrics))}")
+
+
+@app.command(epilog="Example: atelier calibrate --minutes 30 --write")
+def calibrate(
+    context: typer.Context,
+    minutes: Annotated[float | None, typer.Option(min=0.1, help="Training time to fit.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write the steps that fit into params.yaml.")] = False,
+) -> None:
+    """Measure a training step on this machine and say how many fit into a time."""
+    from pipeline.calibrate import measure
+    from pipeline.params import load_params
+    from pipeline.recipes import load_book
+
+    workspace = context.obj.workspace()
+    if write and minutes is None:
+        raise ValueError("--write needs --minutes: how long training may take")
+    params = load_params(workspace.params_file)
+    recipes = load_book(workspace).recipes.values()
+    method = next((recipe.method for recipe in recipes), "cut")
+    out.print(f"measuring steps of {method} with params.yaml's settings (about half a minute)")
+    found = measure(params, method)
+    show.measurement(found, params.train.steps)
+    if minutes is None:
+        hint(workspace, "calibrate --minutes M [--write]")
+    else:
+        show.written_steps(workspace, recipes, found, minutes, write)
+
+
+@app.command(epilog="Example: atelier doctor")
+def doctor(context: typer.Context) -> None:
+    """Check versions, device, servers, weights and disk, and say what to do about each."""
+    from pipeline.doctor import diagnose
+
+    workspace = context.obj.workspace_if_any() or Workspace(code_root())
+    if show.checks(diagnose(workspace)):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: atelier preset gpu")
+def preset(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Which; the list without.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change and change nothing.")] = False,
+) -> None:
+    """Lay a preset (demo, gpu, smoke) over params.yaml; comments stay."""
+    from pipeline import presets
+    from pipeline.params import load_params, merge, read_tree
+
+    workspace = context.obj.workspace()
+    folder = workspace.root / "presets"
+    if name is None:
+        out.print(f"presets: {', '.join(presets.preset_names(folder))}")
+        return
+    overlay = presets.read_preset(folder, name)
+    before: dict[str, Any] = read_tree(workspace.params_file)
+    if dry_run:
+        found = presets.differences(before, merge(before, overlay))
+    else:
+        found = presets.apply_changes(workspace.params_file, overlay)
+        load_params(workspace.params_file)
+    show.changes(workspace, found, dry_run)
+
+
+@app.command(epilog="Example: atelier samples samples && atelier ingest samples/photos --photos")
+def samples(
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for photos/ and styles/<style>/.")],
+    photos: Annotated[int, typer.Option(min=0, help="How many photographs.")] = 96,
+    artworks: Annotated[int, typer.Option(min=0, help="How many artworks of each style.")] = 48,
+    side: Annotated[int, typer.Option(help="Side of the images, px.")] = 256,
+    style: Annotated[list[str] | None, typer.Option(help="Only this style (may be repeated).")] = None,
+) -> None:
+    """Write the built-in sample photographs and artworks."""
+    from pipeline.sample_data import write_samples
+
+    with show.file_progress("samples") as advance:
+        made = write_samples(target, photos=photos, artworks=artworks, side=side, styles=style, progress=advance)
+    out.print(f"{made.photo_count} photographs: {shown(made.photos)}")
+    for folder in made.styles.values():
+        out.print(f"{made.artwork_count} artworks: {shown(folder)}")
+    hint(None, f"ingest {shown(made.photos)} --photos")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,352 @@
+"""Is everything here that training, scheduling and serving need? Each answer comes with what to do."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import os
+import platform
+import re
+import shutil
+import sqlite3
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from pipeline.params import load_params
+from pipeline.terminal import capture
+from pipeline.workspace import Workspace
+
+State = Literal["ok", "warn", "fail"]
+_NEED_FREE = 2e9  # bytes: a small style's crops, checkpoints and packages
+_REINSTALL = "run `make setup` in the checkout (after `rm .venv/.stamp`)"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor's answer; `remedy` says what to do when the state is not ok."""
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def diagnose(workspace: Workspace) -> Iterator[Check]:
+    """Yield every check in turn; a check that itself breaks is a failed check, not the end."""
+    checks: tuple[Callable[[Workspace], Iterator[Check]], ...] = (
+        lambda _: check_python(),
+        lambda place: check_versions(_locked(place), _installed()),
+        lambda _: check_pairs(_installed()),
+        check_parameters,
+        check_device,
+        check_weights,
+        check_disk,
+        check_git,
+        check_dvc,
+        check_prefect,
+        check_mlflow,
+        check_locks,
+    )
+    for check in checks:
+        try:
+            yield from check(workspace)
+        except Exception as error:
+            yield Check(
+                getattr(check, "__name__", "check").removeprefix("check_"),
+                "fail",
+                f"could not be checked: {type(error).__name__}: {error}",
+                "if the next lines do not explain it, report it with the output of `atelier --debug doctor`",
+            )
+
+
+def check_python() -> Iterator[Check]:
+    """Python 3.11 or 3.12, on Linux."""
+    version = platform.python_version()
+    right = (3, 11) <= sys.version_info[:2] <= (3, 12)
+    yield Check(
+        "python",
+        "ok" if right else "fail",
+        f"{version} at {sys.executable}",
+        "install Python 3.11 or 3.12, remove .venv and run `make setup`",
+    )
+    if platform.system() != "Linux":
+        yield Check("system", "warn", platform.system(), "only Linux (or WSL2) is supported")
+
+
+def _locked(workspace: Workspace) -> dict[str, str]:
+    """Return the lock's versions for this Python and platform."""
+    from packaging.requirements import Requirement
+
+    path = workspace.root / "requirements.lock"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    wanted = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    return {
+        canonical(item.name): next(iter(item.specifier)).version
+        for item in wanted
+        if item.marker is None or item.marker.evaluate()
+    }
+
+
+def _installed() -> dict[str, str]:
+    return {canonical(item.name): item.version for item in metadata.distributions() if item.name}
+
+
+def canonical(name: str) -> str:
+    """Return a package name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def check_versions(locked: Mapping[str, str], installed: Mapping[str, str]) -> Iterator[Check]:
+    """Compare what is installed with the lock, for every package that the lock names."""
+    if not locked:
+        yield Check("versions", "warn", "no requirements.lock to compare with", "git checkout requirements.lock")
+        return
+    absent = [name for name in locked if name not in installed]
+    # A local part such as +cpu names a build of the same version.
+    other = [
+        f"{name} {installed[name]} (lock: {version})"
+        for name, version in locked.items()
+        if name in installed and installed[name].partition("+")[0] != version
+    ]
+    if absent:
+        yield Check("versions", "fail", f"not installed: {_some(absent)}", _REINSTALL)
+    if other:
+        yield Check("versions", "warn", f"not as locked: {_some(other)}", f"tested is the lock: {_REINSTALL}")
+    if not absent and not other:
+        yield Check("versions", "ok", f"all {len(locked)} packages are as locked")
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def check_pairs(installed: Mapping[str, str]) -> Iterator[Check]:
+    """Refuse the pairs of versions that break without an error that says so."""
+    broken = []
+    if _version(installed.get("fastapi", "0")) >= (0, 151):
+        broken.append((f"fastapi {installed['fastapi']}", "the Prefect server cannot start", "fastapi<0.151"))
+    if _version(installed.get("sqlalchemy", "0")) >= (2, 1):
+        broken.append((f"sqlalchemy {installed['sqlalchemy']}", "cron never schedules a run", "sqlalchemy<2.1"))
+    if _version(installed.get("albumentations", "0")) >= (3,):
+        broken.append((f"albumentations {installed['albumentations']}", "another licence (AGPL)", "albumentations<3"))
+    for what, effect, right in broken:
+        yield Check("versions", "fail", f"{what}: {effect}", f"{sys.executable} -m pip install '{right}'")
+    mismatch = torch_mismatch(installed, _torchvision_needs())
+    if mismatch:
+        yield Check("versions", "fail", mismatch, _REINSTALL)
+    if not broken and not mismatch:
+        yield Check("pairs", "ok", "no pair of versions that is known to break")
+
+
+def torch_mismatch(installed: Mapping[str, str], needed: str) -> str:
+    """Return what is wrong between torch and torchvision, or nothing.
+
+    Args:
+        installed: package -> version, with local parts such as `+cpu`.
+        needed: the torch versions that this torchvision accepts, such as `==2.15.0`; empty if unknown.
+    """
+    from packaging.specifiers import SpecifierSet
+
+    torch, vision = installed.get("torch", ""), installed.get("torchvision", "")
+    if not torch or not vision:
+        return ""  # the lock's check says so
+    if not SpecifierSet(needed).contains(torch.partition("+")[0], prereleases=True):
+        return f"torchvision {vision} needs torch{needed}, not {torch}"
+    builds = torch.partition("+")[2], vision.partition("+")[2]
+    if "cpu" in builds and builds[0] != builds[1]:
+        return f"torch {torch} and torchvision {vision} are of different builds: operator torchvision::nms is missing"
+    return ""
+
+
+def _torchvision_needs() -> str:
+    from packaging.requirements import Requirement
+
+    try:
+        wanted = [Requirement(line) for line in metadata.requires("torchvision") or []]
+    except metadata.PackageNotFoundError:
+        return ""
+    return next((str(item.specifier) for item in wanted if item.name == "torch"), "")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def check_parameters(workspace: Workspace) -> Iterator[Check]:
+    """params.yaml and recipes.yaml are right."""
+    from pipeline.recipes import load_book, recipe_params
+
+    try:
+        load_params(workspace.params_file)
+        book = load_book(workspace)
+        for recipe in book.recipes.values():
+            recipe_params(workspace, recipe)
+    except ValueError as error:
+        yield Check("parameters", "fail", str(error), "edit the file named")
+        return
+    if book.recipes:
+        yield Check("parameters", "ok", f"right; {len(book.recipes)} recipes of {len(book.styles)} styles")
+    else:
+        yield Check("parameters", "warn", "right, but there is no style yet", "atelier ingest FOLDER --style NAME")
+
+
+def check_device(workspace: Workspace) -> Iterator[Check]:
+    """What training would run on, and whether params.yaml allows it."""
+    import torch
+
+    try:
+        importlib.import_module("torchvision")  # a build that does not fit torch fails here, in plain words
+    except (ImportError, RuntimeError) as error:
+        yield Check("device", "fail", f"torchvision does not fit torch {torch.__version__}: {error}", _REINSTALL)
+    settings = load_params(workspace.params_file).train
+    cuda = torch.cuda.is_available()
+    if cuda:
+        free, total = torch.cuda.mem_get_info()
+        yield Check("device", "ok", f"{torch.cuda.get_device_name()}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free")
+    elif "cuda" in (settings.device, settings.require_device):
+        yield Check(
+            "device",
+            "fail",
+            "params.yaml asks for CUDA and there is none",
+            "check `nvidia-smi` and the driver, or set train.device and train.require_device to auto and any",
+        )
+    elif shutil.which("nvidia-smi"):
+        yield Check(
+            "device", "warn", "an NVIDIA driver is here but torch sees no device", "compare the CUDA of `nvidia-smi`"
+        )
+    else:
+        cores = len(os.sched_getaffinity(0))
+        yield Check("device", "ok", f"CPU, {cores} cores (`atelier preset demo` has sizes that suit it)")
+        if settings.threads > cores:
+            yield Check(
+                "device",
+                "warn",
+                f"train.threads is {settings.threads}, the machine has {cores} cores",
+                f"set train.threads to {cores} or less (it is part of a CPU result)",
+            )
+
+
+def check_weights(workspace: Workspace) -> Iterator[Check]:
+    """Pretrained weights: an extra, never required."""
+    named = load_params(workspace.params_file).weights.vgg16
+    if named and not Path(named).expanduser().is_file():
+        yield Check("weights", "fail", f"weights.vgg16 is {named}, which is no file", "correct the path, or empty it")
+        return
+    home = Path(os.environ.get("TORCH_HOME", Path.home() / ".cache" / "torch"))
+    cached = sorted((home / "hub" / "checkpoints").glob("vgg16-*.pth"))
+    found = named or (str(cached[0]) if cached else "")
+    yield Check("weights", "ok", f"VGG16 at {found}" if found else "no VGG16 weights (the default method needs none)")
+
+
+def check_disk(workspace: Workspace) -> Iterator[Check]:
+    """Room for data, checkpoints and packages."""
+    free = shutil.disk_usage(workspace.root).free
+    yield Check(
+        "disk",
+        "ok" if free >= _NEED_FREE else "warn",
+        f"{free / 1e9:.1f} GB free at {workspace.root}",
+        "free some space: work/ may be deleted, `dvc gc --workspace` drops old data versions",
+    )
+
+
+def check_git(workspace: Workspace) -> Iterator[Check]:
+    """git runs, the workspace is a repository, and it knows who commits."""
+    if not shutil.which("git"):
+        yield Check("git", "fail", "git is not installed", "install the package git")
+        return
+    inside = capture(workspace, ["git", "rev-parse", "--show-toplevel"])
+    if inside.returncode != 0:
+        yield Check("git", "fail", inside.stderr.strip() or "no repository here", "clone the repository with git")
+        return
+    who = capture(workspace, ["git", "var", "GIT_COMMITTER_IDENT"])
+    if who.returncode != 0 and load_params(workspace.params_file).retrain.commit:
+        remedy = "git config user.name NAME; git config user.email MAIL"
+        yield Check("git", "warn", "git does not know you: retrains will commit as Style Atelier", remedy)
+        return
+    yield Check("git", "ok", f"repository at {inside.stdout.strip()}")
+
+
+def check_dvc(workspace: Workspace) -> Iterator[Check]:
+    """DVC is set up in the workspace and no command of it hangs."""
+    if not (workspace.root / ".dvc").is_dir():
+        yield Check("dvc", "fail", "not set up here", f"cd {workspace.root} && dvc init (in a git repository)")
+        return
+    answer = capture(workspace, [sys.executable, "-P", "-m", "dvc", "version"])
+    if answer.returncode != 0:
+        yield Check("dvc", "fail", answer.stderr.strip()[-200:] or "does not start", _REINSTALL)
+        return
+    yield Check("dvc", "ok", answer.stdout.splitlines()[0].strip())
+
+
+def check_prefect(_workspace: Workspace) -> Iterator[Check]:
+    """The Prefect server that runs would talk to."""
+    url = os.environ.get("PREFECT_API_URL", "")
+    if not url:
+        yield Check("prefect", "ok", "each run starts its own server; a schedule needs `prefect server start`")
+        return
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=3) as answer:
+            healthy = answer.status == 200
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        yield Check(
+            "prefect",
+            "fail",
+            f"PREFECT_API_URL is {url}, which does not answer ({error})",
+            "start it with `prefect server start`, or `unset PREFECT_API_URL`",
+        )
+        return
+    yield Check("prefect", "ok" if healthy else "warn", f"server at {url}", "see the server's own output")
+
+
+def check_mlflow(workspace: Workspace) -> Iterator[Check]:
+    """The registry's database is whole."""
+    other = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if other and other != workspace.tracking_uri:
+        yield Check("mlflow", "warn", f"MLFLOW_TRACKING_URI is {other}", "atelier uses the var/mlflow.db here")
+    path = workspace.var / "mlflow.db"
+    if not path.is_file():
+        yield Check("mlflow", "ok", "no registry yet; the first `atelier retrain` makes it")
+        return
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=3) as database:
+            verdict = database.execute("PRAGMA quick_check").fetchone()[0]
+    except sqlite3.Error as error:
+        verdict = str(error)
+    yield Check(
+        "mlflow",
+        "ok" if verdict == "ok" else "fail",
+        f"registry {path}" if verdict == "ok" else f"{path}: {verdict}",
+        "restore var/mlflow.db from a backup; models/ and git tags still hold the packages",
+    )
+
+
+def check_locks(workspace: Workspace) -> Iterator[Check]:
+    """Who is at work here now. Locks end with their process, so none is ever stale."""
+    held = [path for path in sorted(workspace.var.rglob("*.lock")) if _is_held(path)]
+    for path in held:
+        who = path.read_text(errors="replace").strip()
+        yield Check(
+            "locks",
+            "warn",
+            f"{path.name} is held{f' by process {who}' if who else ''}: something runs here now",
+            "wait for it; it ends with its process",
+        )
+    if not held:
+        yield Check("locks", "ok", "nothing else is at work here")
+
+
+def _is_held(path: Path) -> bool:
+    with path.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        return False
+

@@ -1,0 +1,185 @@
+"""How `atelier` shows its results on a terminal: tables, progress, and the command to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.progress import Progress, duration
+from pipeline.terminal import hint, out, shown
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.calibrate import Measurement
+    from pipeline.doctor import Check
+    from pipeline.plan import RecipePlan
+    from pipeline.presets import Change
+    from pipeline.recipes import Recipe
+    from pipeline.status import Status
+    from pipeline.stylize import Result
+
+_STATES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@contextmanager
+def file_progress(label: str, say: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of (files done, files in all) that draws a bar with the time left."""
+    bar = Progress(label, 0)  # its clock starts now, before the first file is done
+
+    def advance(done: int, total: int) -> None:
+        bar.total = total
+        if say:
+            bar.update(done)
+
+    yield advance
+
+
+def plans(workspace: Workspace, found: Sequence[RecipePlan]) -> None:
+    """Show what is stale, recipe by recipe."""
+    if not found:
+        out.print("there is no recipe yet")
+        hint(workspace, "ingest FOLDER --style NAME")
+        return
+    for each in found:
+        if not each.stale:
+            out.print(f"[green]{each.recipe}[/]: up to date")
+            continue
+        out.print(f"[yellow]{each.recipe}[/]: stale ({', '.join(each.kinds) or 'output'})")
+        for stage in each.stages:
+            for reason in stage.reasons:
+                out.print(f"  {stage.name}: [bold]{reason.kind}[/] ", Text(reason.detail), sep="")
+    stale = [each.recipe for each in found if each.stale]
+    if stale:
+        hint(workspace, " ".join(["retrain", *(stale if len(stale) < len(found) else [])]))
+
+
+def status(workspace: Workspace, found: Status) -> None:
+    """Show collections, recipes and champions."""
+    images = Table("images", "train", "test", "excluded", "refused", box=None, pad_edge=False)
+    for each in (found.photos, *found.styles):
+        images.add_row(each.name, *(str(n) for n in (each.train, each.test, each.excluded, each.quarantined)))
+    out.print(f"workspace {found.workspace}\n")
+    out.print(images)
+    out.print()
+    if not found.recipes:
+        out.print("no recipe yet")
+        hint(workspace, "ingest FOLDER --style NAME")
+        return
+    recipes = Table("recipe", "method", "style", "champion", "challenger", "state", box=None, pad_edge=False)
+    for recipe in found.recipes:
+        state = f"stale: {', '.join(recipe.why)}" if recipe.why else "up to date"
+        recipes.add_row(
+            recipe.name,
+            recipe.method,
+            recipe.style,
+            *(f"version {recipe.aliases[a]}" if a in recipe.aliases else "-" for a in ("champion", "challenger")),
+            "unknown" if found.unknown else state,
+        )
+    out.print(recipes)
+    out.print()
+    if found.unknown:
+        out.print(f"what is stale is not known: {found.unknown}", markup=False)
+    elif any(recipe.why for recipe in found.recipes):
+        hint(workspace, "plan", "retrain")
+    else:
+        _offer_models(workspace, found)
+
+
+def _offer_models(workspace: Workspace, found: Status) -> None:
+    """Offer what can be done with what is there: use a champion, or promote a challenger."""
+    for recipe in found.recipes:
+        if "champion" in recipe.aliases:
+            hint(workspace, f"stylize IN OUT --model {recipe.name}")
+            return
+    for recipe in found.recipes:
+        if "challenger" in recipe.aliases:
+            hint(workspace, f'promote {recipe.name} --reason "..."')
+            return
+
+
+def paintings(results: Sequence[Result], target: Path) -> int:
+    """Show where paintings lie and which files failed; return how many did."""
+    failed = [result for result in results if result.problem]
+    done = [result for result in results if not result.problem]
+    if len(done) == 1:
+        out.print(f"painted: {shown(done[0].target)}", markup=False)
+    elif done:
+        out.print(f"painted {len(done)} pictures: {shown(target)}", markup=False)
+    for result in failed:
+        out.print(f"not painted: {result.source}: {result.problem}", markup=False)
+    return len(failed)
+
+
+def metrics(found: Mapping[str, Any]) -> None:
+    """Show metrics with their intervals beside the same figures of the controls."""
+    controls: Mapping[str, Any] = found.get("controls", {})
+    table = Table("metric", "model", "95 %", *(name.replace("_", " ") for name in controls), box=None, pad_edge=False)
+    for key, value in found["metrics"].items():
+        low, high = _number(value.get("low")), _number(value.get("high"))
+        others = (_number((figures.get(key) or {}).get("value")) for figures in controls.values())
+        table.add_row(key, _number(value.get("value")), f"{low} to {high}", *others)
+    counts = ", ".join(f"{number} {what}" for what, number in found.get("counts", {}).items())
+    out.print(f"package {str(found.get('package', ''))[:12]} on {counts}")
+    out.print(table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def measurement(found: Measurement, steps: int) -> None:
+    """Show the time of a step and of the present schedule."""
+    out.print(f"{found.seconds_per_step:.3f} s a step on {found.device}", markup=False)
+    out.print(f"train.steps {steps}: about {duration(60 * found.minutes_for(steps))}")
+
+
+def written_steps(
+    workspace: Workspace, recipes: Iterable[Recipe], found: Measurement, minutes: float, write: bool
+) -> None:
+    """Show the steps that fit, and write them when asked to.
+
+    Raises:
+        ValueError: so few fit that the other settings forbid it.
+    """
+    steps = found.steps_in(minutes)
+    out.print(f"{minutes:g} minutes: train.steps {steps}")
+    if not write:
+        hint(workspace, f"calibrate --minutes {minutes:g} --write")
+        return
+    from pipeline.presets import apply_changes
+
+    changes(workspace, apply_changes(workspace.params_file, {"train": {"steps": steps}}), dry_run=False)
+    own = [recipe.name for recipe in recipes if "steps" in recipe.overrides.get("train", {})]
+    if own:
+        out.print(f"{', '.join(own)}: overrides train.steps in recipes.yaml, which this does not change")
+
+
+def changes(workspace: Workspace, found: Sequence[Change], dry_run: bool) -> None:
+    """Show which parameters changed, or would."""
+    for name, old, new in found:
+        out.print(f"{name}: {old} -> {new}", markup=False)
+    if not found:
+        out.print(f"{shown(workspace.params_file)} has these values already")
+    elif dry_run:
+        out.print("nothing was written (--dry-run)")
+    else:
+        out.print(f"written to {shown(workspace.params_file)}", markup=False)
+        hint(workspace, "plan")
+
+
+def checks(found: Iterable[Check]) -> int:
+    """Show the doctor's lines as they come; return how many failed."""
+    failed = 0
+    for check in found:
+        mark = f"[{_STATES[check.state]}]{check.state:4}[/]"
+        out.print(f"{mark}  {check.name:10} ", Text(check.detail), sep="")
+        if check.state != "ok" and check.remedy:
+            out.print(" " * 18, Text(f"-> {check.remedy}"), sep="")
+        failed += check.state == "fail"
+    out.print("all well" if not failed else f"{failed} to put right")
+    return failed
