@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ def main(request: Request, checkout: Path, demo: Workspace) -> None:
         changed = copy_checkout(checkout, demo, request.preset)
         set_up(demo, changed)
         photos, artworks = _pictures(request, demo)
+        forget_other_photos(demo, photos)
         _heading("images")
         _run(demo, "pipeline.cli", "ingest", str(photos), "--photos")
         _run(demo, "pipeline.cli", "ingest", str(artworks), "--style", request.style)
@@ -197,6 +199,20 @@ def _pictures(request: Request, demo: Workspace) -> tuple[Path, Path]:
 
 def _count(folder: Path) -> int:
     return sum(1 for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def forget_other_photos(demo: Workspace, photos: Path) -> None:
+    """Drop the photographs that an earlier demo took from another folder: figures on a mixture would say nothing.
+
+    The folder itself is not touched, and models made with them stay registered.
+    """
+    record = demo.var / "photos.json"
+    before = read_json(record)["folder"] if record.is_file() else str(photos)
+    if before != str(photos):
+        _heading(f"photographs: {shown(photos)} take the place of {shown(Path(before))}")
+        shutil.rmtree(demo.collection(PHOTOS), ignore_errors=True)
+        demo.collection(PHOTOS).with_suffix(".dvc").unlink(missing_ok=True)
+    write_json(record, {"folder": str(photos)})
 
 
 def tell(demo: Workspace, style: str, photos: Path) -> None:

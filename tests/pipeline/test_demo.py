@@ -248,3 +248,14 @@ def test_the_whole_demo_twice_and_the_commands_it_offers(tmp_path: Path) -> None
         run("pipeline.cli", *shlex.split(line)[1:])
     assert (checkout / "work" / "painted.jpg").is_file()
     assert _git(checkout, "status", "--porcelain") == ""
+
+
+def test_photographs_of_another_folder_take_the_place_of_the_first_ones(place: Workspace, tmp_path: Path) -> None:
+    stored = place.collection("photos") / "a.jpg"
+    pointer = place.root / "data" / "photos.dvc"
+    for folder, left in ((tmp_path / "one", True), (tmp_path / "one", True), (tmp_path / "two", False)):
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        for path in (stored, pointer):
+            path.touch()
+        demo.forget_other_photos(place, folder)
+        assert (stored.exists(), pointer.exists()) == (left, left)

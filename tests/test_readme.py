@@ -1,0 +1,108 @@
+"""Every command that README and docs show: that it exists, and (slow) that it runs, in order, in a real workspace."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from pipeline.cli import app
+from tests.conftest import copy_checkout
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/operations.md")
+# Run by other tests or by whoever runs these: the demo by tests/pipeline/test_demo.py, `make test` by CI.
+ELSEWHERE = ("make demo", "make test")
+# These serve until they are stopped.
+SERVERS = ("python -m flows.serve", "mlflow ui", "prefect worker start")
+STAND_INS = {
+    "path/to/monet": "samples/styles/ink",
+    "path/to/photographs": "samples/photos",
+    "path/to/photo.jpg": "samples/photos/photo-000.jpg",
+}
+# What a reader's history holds by the time the page speaks of it.
+BEFORE = {
+    "atelier ingest path/to/monet --style monet": [
+        "atelier preset smoke",
+        "atelier samples samples --photos 24 --artworks 14 --side 64 --style ink",
+    ],
+    "atelier rollback monet": [
+        "sed -i 's/^seed: .*/seed: 21/' params.yaml",
+        "atelier retrain monet",
+        "atelier promote monet 2 --reason 'another seed'",
+    ],
+}
+
+
+def _commands(page: str) -> list[str]:
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+ALL = [command for page in PAGES for command in _commands(page)]
+
+
+def test_the_pages_show_the_two_commands_and_more() -> None:
+    assert _commands("README.md")[:2] == ["make demo", "make test"]
+    assert len(ALL) > 15
+
+
+@pytest.mark.parametrize("command", [c for c in ALL if c.startswith("atelier ")])
+def test_an_atelier_command_is_one_with_these_options(command: str) -> None:
+    _, name, *arguments = shlex.split(command)
+    sub = get_command(app).commands[name]  # type: ignore[attr-defined]
+    sub.make_context(name, arguments, resilient_parsing=False)
+
+
+@pytest.mark.parametrize("command", [c for c in ALL if c.startswith("make ")])
+def test_a_make_command_is_a_target_that_takes_these_variables(command: str) -> None:
+    _, target, *variables = shlex.split(command)
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE)
+    for variable in variables:
+        assert f"$({variable.partition('=')[0]})" in makefile
+
+
+@pytest.mark.parametrize("command", [c for c in ALL if c.startswith("python -m ")])
+def test_a_module_command_is_a_module_of_this_checkout(command: str) -> None:
+    module = shlex.split(command)[2]
+    assert ROOT.joinpath(*module.split(".")).with_suffix(".py").is_file()
+
+
+def _script() -> str:
+    lines = ["set -ex"]
+    for command in ALL:
+        if command.startswith(ELSEWHERE) or command.startswith(". .venv"):
+            continue
+        for start, before in BEFORE.items():
+            if command.startswith(start):
+                lines += before
+        for shown, there in STAND_INS.items():
+            command = command.replace(shown, there)
+        if command.startswith(SERVERS):
+            command = f"{{ timeout -s INT 40 {command} || test $? = 124; }}"
+        lines.append(command)
+    return "\n".join(dict.fromkeys(lines)) + "\nprefect server stop\n"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_every_command_of_the_pages_runs_in_order(tmp_path: Path) -> None:
+    workspace = tmp_path / "studio"
+    copy_checkout(workspace)
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("PREFECT_API")},
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PYTHONPATH": str(workspace),
+    }
+    done = subprocess.run(
+        ["bash", "-c", _script()], cwd=workspace, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    assert (workspace / "painted.jpg").is_file()
+    assert (workspace / "scores.json").is_file()
