@@ -112,7 +112,7 @@ def write_manifest(folder: Path, digests: dict[str, str]) -> dict[str, Any]:
 
 def _check_parity(network: nn.Module, path: Path, shape: tuple[int, ...]) -> None:
     photo = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import; else it keeps a device id in the home folder
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import; else a device id is kept in the home folder
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
