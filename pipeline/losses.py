@@ -92,16 +92,17 @@ def g_palette(output: Tensor, painting: Tensor, directions: Tensor) -> Tensor:
 
 
 def g_contrast(output: Tensor, painting: Tensor, levels: int = 3) -> Tensor:
-    """Wasserstein-1 between the distributions of local luminance deviation, mean over a pyramid's levels.
+    """Wasserstein-1 between the distributions of local deviation, mean over a pyramid's levels.
 
-    What contrast normalisation hides: how much of the picture is calm, and how rough the rest.
+    Of light and of both opponent colours. What contrast normalisation hides: how much of the picture is calm and how
+    rough the rest; and colour fringes, which neither texture (light alone) nor palette (no neighbours) can see.
     """
     total = output.new_zeros(())
-    a, b = luminance(output), luminance(painting)
+    a, b = _opponent(output), _opponent(painting)
     for level in range(levels):
         if level:
             a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
-        total = total + _wasserstein(_deviation(a).flatten()[None], _deviation(b).flatten()[None])
+        total = total + _wasserstein(*(_deviation(x).transpose(0, 1).flatten(1) for x in (a, b)))
     return total / levels
 
 
@@ -120,6 +121,12 @@ def luminance(x: Tensor) -> Tensor:
     """Return (N, 1, H, W) Rec. 601 luma of (N, 3, H, W), in the range of the input."""
     weight = x.new_tensor(_LUMA).view(1, 3, 1, 1)
     return (x * weight).sum(1, keepdim=True)
+
+
+def _opponent(x: Tensor) -> Tensor:
+    """Return (N, 3, H, W): luma, red against green, yellow against blue."""
+    red, green, blue = x.unbind(1)
+    return torch.stack([luminance(x)[:, 0], red - green, (red + green) / 2 - blue], dim=1)
 
 
 def _centred(x: Tensor) -> Tensor:

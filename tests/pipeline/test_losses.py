@@ -88,11 +88,18 @@ def test_texture_is_blind_to_colour_and_brightness_as_it_claims() -> None:
 
 
 def test_contrast_sees_what_texture_normalises_away() -> None:
-    rough = _images(2)
-    calm = rough * 0.3
-    # Wasserstein-1 between a distribution and 0.3 times it is 0.7 times its mean.
-    level = losses.g_contrast(calm, rough, levels=1).item()
-    assert level == pytest.approx(0.7 * losses._deviation(losses.luminance(rough)).mean().item(), rel=0.01)
+    rough = losses.luminance(_images(2)).expand(-1, 3, -1, -1)
+    # Wasserstein-1 between a distribution and 0.3 times it is 0.7 times its mean; grey has one channel of three.
+    expected = 0.7 * losses._deviation(losses.luminance(rough)).mean().item() / 3
+    assert losses.g_contrast(rough * 0.3, rough, levels=1).item() == pytest.approx(expected, rel=0.01)
+
+
+def test_contrast_sees_colour_fringes_that_light_does_not_show() -> None:
+    grey = torch.zeros(1, 3, 32, 32)
+    fringes = grey.clone()
+    fringes[:, 0, :, ::2], fringes[:, 1, :, ::2] = 0.587, -0.299  # stripes of red and green of the same luma
+    assert losses.luminance(fringes).abs().max() < 1e-6
+    assert losses.g_contrast(fringes, grey) > 0.05
 
 
 def test_calm_is_low_when_roughness_lies_where_the_photograph_has_it() -> None:
