@@ -95,7 +95,7 @@ class Generator:
     blocks: Annotated[int, Between(1, 32)]
     downsamplings: Annotated[int, Between(1, 4)]
     antialias: bool  # blur-pooled down- and upsampling; else strided and nearest
-    skip: Annotated[float, Between(0, 1)]  # share of the input added before the tanh
+    detail: bool  # full-resolution features of the first layer join the last one
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,8 @@ class CutMethod(Method):
 
     def step(self, batch: Batch, step: int, draw: torch.Generator) -> Losses:
         """Return the losses of generator and discriminator; see `Method.step`."""
-        encoding, features = self.generator.encode(batch.photos)
-        output = self.generator.decode(encoding, batch.photos)
+        features = self.generator.encode(batch.photos)
+        output = self.generator.decode(features)
         if step < self.params.warmup_steps:
             return {"generator": {"reconstruction": (output - batch.photos).abs().mean()}}
         judged = _window(batch, output, draw)
@@ -108,7 +108,7 @@ class CutMethod(Method):
         return {"name": "resnet", "arguments": asdict(self.params.generator)}
 
     def _patch_nce(self, output: Tensor, features: list[Tensor], draw: torch.Generator) -> Tensor:
-        _, output_features = self.generator.encode(output)
+        output_features = self.generator.encode(output)
         patches = self.params.nce_patches
         places = [
             torch.randperm(level[0, 0].numel(), generator=draw)[:patches].to(output.device) for level in features

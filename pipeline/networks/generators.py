@@ -11,8 +11,9 @@ from pipeline.networks.layers import Blur, ConvNorm, ResidualBlock
 class ResnetGenerator(nn.Module):
     """Encoder, residual blocks, decoder (Johnson et al. 2016; CycleGAN's and CUT's generator).
 
-    Down- and upsampling are anti-aliased on request, as in CUT. `skip` adds that share of the input to the
-    output before the tanh; it keeps detail and chains the result to the photograph's colours.
+    Down- and upsampling are anti-aliased on request, as in CUT. With `detail` the first layer's features, at full
+    resolution, join the decoder's before the last layer (as in a U-Net, Ronneberger et al. 2015): edges stay sharp
+    and strokes follow form, while colour and light still come through the narrow middle.
     """
 
     def __init__(
@@ -21,11 +22,10 @@ class ResnetGenerator(nn.Module):
         blocks: int = 9,
         downsamplings: int = 2,
         antialias: bool = True,
-        skip: float = 0.0,
+        detail: bool = True,
     ) -> None:
         """Make a generator of `channels` channels at full resolution, doubled at each downsampling."""
         super().__init__()
-        self.skip = skip
         self.multiple = 2**downsamplings
         encoder: list[nn.Module] = [ConvNorm(3, channels, kernel=7)]
         width = channels
@@ -39,13 +39,14 @@ class ResnetGenerator(nn.Module):
             decoder.append(_double(width, width // 2, antialias))
             width //= 2
         self.decoder = nn.Sequential(*decoder)
+        self.merge = ConvNorm(2 * channels, channels) if detail else None
         self.to_rgb = nn.Conv2d(channels, 3, 7, 1, 3, padding_mode="reflect")
 
-    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the encoding of images in [-1, 1] and the features on the way.
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Return the features of images in [-1, 1], from the image itself to the encoding.
 
-        The features are the image itself, the output of each encoder layer, and of the blocks at the middle
-        and at the end: what PatchNCE compares.
+        They are the image, the output of each encoder layer, and of the blocks at the middle and at the end: what
+        PatchNCE compares. The second is what `detail` brings to the decoder, the last is what is decoded.
         """
         features = [x]
         for layer in self.encoder:
@@ -57,16 +58,18 @@ class ResnetGenerator(nn.Module):
                 features.append(x)
             x = block(x)
         features.append(x)
-        return x, features
+        return features
 
-    def decode(self, encoding: Tensor, image: Tensor) -> Tensor:
-        """Return images in [-1, 1] from an encoding and the `image` it came from."""
-        out: Tensor = self.to_rgb(self.decoder(encoding))
-        return torch.tanh(out + self.skip * image) if self.skip else torch.tanh(out)
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """Return images in [-1, 1] from the features of `encode`."""
+        x = self.decoder(features[-1])
+        if self.merge is not None:
+            x = self.merge(torch.cat([x, features[1]], dim=1))
+        return torch.tanh(self.to_rgb(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, 3, H, W) in [-1, 1] of images in [-1, 1]; H and W are multiples of `self.multiple`."""
-        return self.decode(self.encode(x)[0], x)
+        return self.decode(self.encode(x))
 
     @property
     def feature_channels(self) -> list[int]:

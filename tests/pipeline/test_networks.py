@@ -23,7 +23,7 @@ def test_a_generator_keeps_the_size_and_the_range(antialias: bool, size: tuple[i
 def test_the_published_size_has_the_published_number_of_parameters() -> None:
     # CycleGAN's ResNet-9: 11.378 M with biases everywhere; ours adds two affine values per normalised channel
     # and keeps 3x3 convolutions for upsampling where CycleGAN has transposed ones of the same size.
-    network = ResnetGenerator(channels=64, blocks=9, antialias=False)
+    network = ResnetGenerator(channels=64, blocks=9, antialias=False, detail=False)
     affine = 2 * (64 + 128 + 256 + 9 * 2 * 256 + 128 + 64)
     assert _parameters(network) - affine == 11_378_179
 
@@ -51,16 +51,17 @@ def test_spectral_norm_bounds_every_layer() -> None:
 
 def test_features_have_the_channels_that_are_declared() -> None:
     network = ResnetGenerator(channels=8, blocks=3)
-    _, features = network.encode(torch.zeros(1, 3, 32, 32))
+    features = network.encode(torch.zeros(1, 3, 32, 32))
     assert [feature.shape[1] for feature in features] == network.feature_channels
 
 
-def test_skip_adds_the_photograph_before_the_squashing() -> None:
-    network = ResnetGenerator(channels=8, blocks=1, skip=1.0)
-    torch.nn.init.zeros_(network.to_rgb.weight)
-    torch.nn.init.zeros_(network.to_rgb.bias)  # type: ignore[arg-type]
-    photo = torch.rand(1, 3, 16, 16)
-    torch.testing.assert_close(network(photo), torch.tanh(photo))
+def test_detail_brings_the_first_layer_to_the_last() -> None:
+    """Without the narrow middle, the output still depends on the photograph at full resolution."""
+    for detail in (True, False):
+        network = ResnetGenerator(channels=8, blocks=1, detail=detail)
+        features = network.encode(torch.rand(1, 3, 16, 16))
+        features[-1] = torch.zeros_like(features[-1])
+        assert (network.decode(features).std(dim=(2, 3)).max() > 1e-3) == detail
 
 
 def test_blur_keeps_flat_areas_and_removes_the_finest_checks() -> None:
