@@ -16,9 +16,9 @@ from pipeline.images import to_image, to_tensor
 from pipeline.networks.generators import ResnetGenerator
 
 NETWORKS: dict[str, type[nn.Module]] = {"resnet": ResnetGenerator}
-# Strokes keep a share of the picture that was learnt at `view` px; painted this much larger they are finer than
-# in the artworks but still plainly strokes, and the picture is sharper. More detail than that is scaled back.
-_LARGEST = 2.0
+# Strokes keep a share of the picture that was learnt at `view` px. Painted this much larger they are finer than in the
+# artworks but still plainly strokes, and the picture is sharper; at twice they shrink out of sight.
+_LARGEST = 1.4
 
 
 class Stylizer:
@@ -53,7 +53,7 @@ class Stylizer:
         """Return the painting of an RGB picture, in the picture's size.
 
         Args:
-            image: any size; it is painted with a short side of at most twice the side the model learnt at.
+            image: any size; it is painted with a short side of at most 1.4 times the side the model learnt at.
             strength: 0 gives the picture back, 1 the painting.
             preserve_color: keep the picture's colours and take only light and strokes from the painting.
 
