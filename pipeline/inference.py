@@ -16,8 +16,8 @@ from pipeline.images import to_image, to_tensor
 from pipeline.networks.generators import ResnetGenerator
 
 NETWORKS: dict[str, type[nn.Module]] = {"resnet": ResnetGenerator}
-# Strokes keep a share of the picture that was learnt at `view` px. Painted this much larger they are finer than in the
-# artworks but still plainly strokes, and the picture is sharper; at twice they shrink out of sight.
+# Strokes keep a share of the picture that was learnt at `view` px. Painted this much larger they are finer than in
+# the artworks but still plainly strokes, and the picture is sharper; at twice they shrink out of sight.
 _LARGEST = 1.4
 
 
