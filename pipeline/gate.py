@@ -226,7 +226,8 @@ def _against(whom: str, comparison: Tree | None, mode: str) -> Rule:
         if found is None:
             unknown.append(name)
         elif _worse(name, *found[1:]):
-            worse.append(f"{metric(name).title.lower()} by {abs(found[0]):.3g} [{found[1]:.3g}, {found[2]:.3g}]")
+            least, most = sorted((abs(found[1]), abs(found[2])))  # all of it lies on one side of 0
+            worse.append(f"{metric(name).title.lower()} by {abs(found[0]):.3g} [{least:.3g}, {most:.3g}]")
     if unknown:
         return Rule(whom, False, f"The comparison with the {whom} lacks {', '.join(unknown)}.")
     if worse:
