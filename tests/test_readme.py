@@ -30,6 +30,7 @@ BEFORE = {
         "atelier preset smoke",
         "atelier samples samples --photos 24 --artworks 14 --side 64 --style ink",
     ],
+    "atelier stylize path": ["atelier promote monet 1 --reason 'smoke training cannot pass the gate'"],
     "atelier rollback monet": [
         "sed -i 's/^seed: .*/seed: 21/' params.yaml",
         "atelier retrain monet",
@@ -75,7 +76,7 @@ def test_a_module_command_is_a_module_of_this_checkout(command: str) -> None:
 
 def _script() -> str:
     lines = ["set -ex"]
-    for command in ALL:
+    for command in dict.fromkeys(ALL):
         if command.startswith(ELSEWHERE) or command.startswith(". .venv"):
             continue
         for start, before in BEFORE.items():
@@ -86,7 +87,7 @@ def _script() -> str:
         if command.startswith(SERVERS):
             command = f"{{ timeout -s INT 40 {command} || test $? = 124; }}"
         lines.append(command)
-    return "\n".join(dict.fromkeys(lines)) + "\nprefect server stop\n"
+    return "\n".join([*lines, "prefect server stop"])
 
 
 @pytest.mark.slow
