@@ -6,6 +6,9 @@ import argparse
 import getpass
 import os
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +109,33 @@ def serve_command() -> None:
             "PREFECT_API_URL is not set, and a temporary server schedules nothing: run `prefect server start` in "
             "another terminal, then `export PREFECT_API_URL=http://127.0.0.1:4200/api`"
         )
+    _await_server(os.environ["PREFECT_API_URL"])
     settle(workspace)
     from flows.serve import serve_all
 
     serve_all(workspace)
+
+
+def _await_server(url: str, patience: float = 90.0) -> None:
+    """Return once the server at `url` answers: one that was just started takes its time.
+
+    Raises:
+        ValueError: nothing answers within `patience` seconds.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=10):
+                return
+        except urllib.error.HTTPError:
+            return  # it answers; what it lacks, Prefect will say
+        except (OSError, ValueError) as error:
+            if time.monotonic() > deadline:
+                raise ValueError(
+                    f"no Prefect server answers at PREFECT_API_URL={url} ({error}); start one with "
+                    f"`prefect server start`, or correct the address"
+                ) from error
+        time.sleep(0.5)
 
 
 def _person() -> str:

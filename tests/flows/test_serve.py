@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.flows.studio import command
@@ -71,6 +72,13 @@ def test_without_a_server_it_says_how_to_start_one(workspace: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("error: PREFECT_API_URL is not set")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_server_that_does_not_answer_is_named() -> None:
+    from flows.command import _await_server
+
+    with pytest.raises(ValueError, match=r"127\.0\.0\.1:9/api.*prefect server start"):
+        _await_server("http://127.0.0.1:9/api", patience=0.1)
 
 
 def test_the_work_pool_variant_names_flows_that_exist() -> None:
