@@ -75,7 +75,7 @@ def test_a_module_command_is_a_module_of_this_checkout(command: str) -> None:
 
 
 def _script() -> str:
-    lines = ["set -ex"]
+    lines = ["set -ex", "trap 'prefect server stop' EXIT"]
     for command in dict.fromkeys(ALL):
         if command.startswith(ELSEWHERE) or command.startswith(". .venv"):
             continue
@@ -87,7 +87,7 @@ def _script() -> str:
         if command.startswith(SERVERS):
             command = f"{{ timeout -s INT 40 {command} || test $? = 124; }}"
         lines.append(command)
-    return "\n".join([*lines, "prefect server stop"])
+    return "\n".join(lines)
 
 
 @pytest.mark.slow
