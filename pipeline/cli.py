@@ -206,6 +206,11 @@ def stylize(
 
     if device not in ("cpu", "cuda"):
         raise ValueError(f"--device {device}: choose cpu or cuda")
+    if device == "cuda":
+        from torch.cuda import is_available
+
+        if not is_available():
+            raise ValueError("--device cuda: no CUDA device is visible; leave the option out to paint on the CPU")
     stylizer = Stylizer.load(package.directory, device, package.expected)
     limits = files.picture_limits(workspace)
     results = []

@@ -17,7 +17,7 @@ def run_stage(command: Callable[[], object]) -> NoReturn:
     """
     try:
         command()
-    except ValueError as error:
+    except (ValueError, OSError) as error:  # a full disk or a missing permission is the user's to mend, too
         if os.environ.get("ATELIER_DEBUG"):
             raise
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

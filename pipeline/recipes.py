@@ -57,6 +57,8 @@ def load_book(workspace: Workspace) -> Book:
     tree = read_tree(workspace.recipes_file)
     if set(tree) != {"styles", "recipes"}:
         raise ValueError(f"recipes.yaml must have the keys 'styles' and 'recipes', not {sorted(tree)}")
+    if not isinstance(tree["styles"] or [], list) or not isinstance(tree["recipes"] or {}, Mapping):
+        raise ValueError("recipes.yaml: 'styles' must be a list and 'recipes' a mapping of name to recipe")
     styles = tuple(check_name(str(style), "style") for style in tree["styles"] or ())
     recipes = {name: _recipe(str(name), entry, styles) for name, entry in (tree["recipes"] or {}).items()}
     return Book(styles, recipes)
@@ -75,6 +77,8 @@ def _recipe(name: str, entry: Any, styles: tuple[str, ...]) -> Recipe:
             f"({', '.join(styles) or 'none'}); add it with `atelier ingest DIR --style {entry['style']}`"
         )
     overrides = entry["overrides"] or {}
+    if not isinstance(overrides, Mapping):
+        raise ValueError(f"recipe {name!r}: overrides must be a mapping like params.yaml, not {overrides!r}")
     for key in overrides:
         if key not in OVERRIDABLE:
             raise ValueError(

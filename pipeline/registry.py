@@ -165,6 +165,8 @@ def rollback(workspace: Workspace, name: str, reason: str, by: str = "rollback")
         _crown(store, name, chosen.version, reason, by)
         if before is not None:
             store.set_registered_model_alias(name, PREVIOUS, str(before))
+            if aliases.get(ANCHOR) == before:  # nothing is held to what a person has just taken down
+                store.set_registered_model_alias(name, ANCHOR, str(chosen.version))
         _journal(workspace, {**moved, "phase": "done", "reason": reason, "by": by})
     return chosen
 
@@ -324,7 +326,7 @@ def _package_of(store: MlflowClient, name: str, number: int) -> Path:
     if not package.is_dir():
         raise RegistryError(
             f"the files of {name} version {number} are missing from {model}; restore var/ from a backup, "
-            f"or run `atelier rollback {name}`"
+            f"or run `atelier rollback {name} --reason ...`"
         )
     return package
 

@@ -20,6 +20,8 @@ ELSEWHERE = ("make demo", "make test")
 # These serve until they are stopped.
 SERVERS = ("python -m flows.serve", "mlflow ui", "prefect worker start")
 STAND_INS = {
+    "path/to/other-photographs": "samples/photos",
+    "path/to/other-monets": "samples/styles/ink",
     "path/to/monet": "samples/styles/ink",
     "path/to/photographs": "samples/photos",
     "path/to/photo.jpg": "samples/photos/photo-000.jpg",

@@ -107,6 +107,7 @@ def test_overrides_reach_the_recipes_parameters_and_no_other(tmp_path: Path) -> 
         ({"method": "magic", "style": "monet", "overrides": {}}, ["magic", "cut"]),
         ({"method": "cut", "style": "manet", "overrides": {}}, ["manet", "monet"]),
         ({"method": "cut", "style": "monet"}, ["overrides"]),
+        ({"method": "cut", "style": "monet", "overrides": 5}, ["overrides", "mapping", "5"]),
         ({"method": "cut", "style": "monet", "overrides": {"gate": {"mode": "manual"}}}, ["gate"]),
         ({"method": "cut", "style": "monet", "overrides": {"train": {"steps": -1}}}, ["train.steps", "-1"]),
     ],
@@ -117,6 +118,14 @@ def test_a_wrong_recipe_is_named(tmp_path: Path, entry: dict[str, object], words
         recipe_params(workspace, load_book(workspace).recipe("r"))
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "tree", [{"styles": 5, "recipes": {}}, {"styles": "ab", "recipes": {}}, {"styles": [], "recipes": ["a"]}]
+)
+def test_recipes_of_another_shape_are_one_sentence(tmp_path: Path, tree: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"recipes\.yaml: 'styles' must be a list"):
+        load_book(_workspace(tmp_path, tree))
 
 
 def test_an_unknown_recipe_names_the_known_ones(tmp_path: Path) -> None:
