@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.workspace import Workspace
 
 # What else decides a result; a person commits these.
-_INPUTS = ("params.yaml", "dvc.yaml", "pipeline")
+_INPUTS = ("dvc.yaml", "pipeline")
 
 
 class GitError(Exception):
@@ -16,7 +16,7 @@ class GitError(Exception):
 
 
 def commit(workspace: Workspace, message: str) -> str:
-    """Commit what a retrain changed (lock file, recipes, data pointers) if it changed, and return HEAD.
+    """Commit what a retrain changed (lock file, parameters, recipes, data pointers) if it changed, and return HEAD.
 
     Whatever else is staged or changed stays as it is, and in no commit of ours.
 
@@ -60,6 +60,7 @@ def _ours(workspace: Workspace) -> list[Path]:
     data = workspace.root / "data"
     candidates = [
         workspace.root / "dvc.lock",
+        workspace.params_file,
         workspace.recipes_file,
         data / ".gitignore",
         data / "styles" / ".gitignore",

@@ -208,6 +208,9 @@ def commit(workspace: Workspace, recipe: str, package: str) -> dict[str, str]:
     except git.GitError as error:  # the model is built and judged; that is not lost over its bookkeeping
         say(f"{recipe}: not committed: {error}")
         return {"git_commit": "none", "git_problem": str(error)[:4000]}
+    if open_changes:
+        names = ", ".join(open_changes)
+        say(f"{recipe}: {names} differ from the commit that the version names; commit them yourself")
     changed = {"uncommitted": " ".join(open_changes)[:4000]} if open_changes else {}
     return {"git_commit": head, **changed}
 

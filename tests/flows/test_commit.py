@@ -29,14 +29,15 @@ def test_it_takes_what_is_ours_and_leaves_what_is_staged(place: Workspace) -> No
     before = commit.head(place)
     assert commit.commit(place, "nothing") == before
     (place.root / "data" / "styles").mkdir(parents=True)
-    for name in ("dvc.lock", "recipes.yaml", "data/photos.dvc", "data/styles/ink.dvc", "data/styles/.gitignore"):
+    pointers = ("data/photos.dvc", "data/styles/ink.dvc", "data/styles/.gitignore")
+    for name in ("dvc.lock", "recipes.yaml", "params.yaml", *pointers):
         (place.root / name).write_text("x\n")
     (place.root / "notes.txt").write_text("staged\n")
     git(place.root, "add", "notes.txt")
     (place.root / "stray.txt").write_text("stray\n")
     made = commit.commit(place, "Build ink")
     assert files_of(place.root, made) == [
-        "data/photos.dvc", "data/styles/.gitignore", "data/styles/ink.dvc", "dvc.lock", "recipes.yaml",
+        "data/photos.dvc", "data/styles/.gitignore", "data/styles/ink.dvc", "dvc.lock", "params.yaml", "recipes.yaml",
     ]  # fmt: skip
     assert git(place.root, "status", "--porcelain") == "M  notes.txt\n?? stray.txt"
     assert commit.commit(place, "again") == made
@@ -44,10 +45,10 @@ def test_it_takes_what_is_ours_and_leaves_what_is_staged(place: Workspace) -> No
 
 def test_inputs_that_a_person_must_commit_are_named(place: Workspace) -> None:
     assert commit.uncommitted_inputs(place) == []
-    (place.root / "params.yaml").write_text("seed: 2\n")
+    (place.root / "dvc.yaml").write_text("stages: {}\n")
     (place.root / "pipeline").mkdir()
     (place.root / "pipeline" / "new.py").write_text("")
-    assert commit.uncommitted_inputs(place) == ["params.yaml", "pipeline/"]
+    assert commit.uncommitted_inputs(place) == ["dvc.yaml", "pipeline/"]
 
 
 def test_a_hook_does_not_stop_it_and_a_tag_stays(place: Workspace) -> None:
