@@ -70,6 +70,15 @@ def test_promotion_and_rollback_move_the_aliases_and_are_recorded(place: Workspa
     assert registry.models(place) == {"ink": {"champion": 3, "previous": 1}}
 
 
+def test_nothing_is_held_to_a_version_that_a_person_took_down(place: Workspace) -> None:
+    three_versions(place)
+    registry.promote(place, "ink", 1, "first", by=registry.GATE)
+    registry.promote(place, "ink", 3, "a person likes it", by="ana")
+    assert registry.aliases_of(place, "ink")["anchor"] == 3
+    registry.rollback(place, "ink", "smeared", by="ana")
+    assert registry.aliases_of(place, "ink") == {"champion": 1, "previous": 3, "anchor": 1}
+
+
 def test_only_a_person_moves_the_anchor(place: Workspace) -> None:
     three_versions(place)
     registry.promote(place, "ink", 1, "looked at it", by="ada")
