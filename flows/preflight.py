@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.drops import find_drops
 from pipeline.files import require_free_space
+from pipeline.intake.drops import find_drops
 from pipeline.manifest import read_manifest
 from pipeline.params import Params, load_params
 from pipeline.recipes import Book, Recipe, load_book, recipe_params

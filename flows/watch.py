@@ -17,8 +17,8 @@ from prefect import flow
 
 from flows.retrain import retrain
 from flows.show import say
-from pipeline.drops import find_drops
 from pipeline.files import read_json, write_json
+from pipeline.intake.drops import find_drops
 from pipeline.params import load_params
 from pipeline.workspace import Workspace, find_workspace
 

@@ -19,14 +19,15 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import drops, duplicates, images
-from pipeline.drops import Drop, StillArriving
+from pipeline import images
 from pipeline.files import fsync_directory, require_free_space
-from pipeline.ingest_result import IngestResult
+from pipeline.intake import drops, duplicates
+from pipeline.intake.drops import Drop, StillArriving
+from pipeline.intake.quarantine import Refusal, read_quarantine, record_refusals
+from pipeline.intake.result import IngestResult
 from pipeline.manifest import FILE as MANIFEST
 from pipeline.manifest import Entry, counts, read_manifest, write_manifest
 from pipeline.params import Params
-from pipeline.quarantine import Refusal, read_quarantine, record_refusals
 from pipeline.recipes import add_style
 from pipeline.workspace import PHOTOS, Workspace, check_name, slug
 

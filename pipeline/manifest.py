@@ -21,9 +21,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class Entry:
     """One accepted image.
 
-    sha256 is of the stored original bytes; name and source are the original file name and folder; width and height
-    are px after orientation; format is the extension of the detected format; phash is 16 hexadecimal digits; group
-    is the sha256 of the first member of its near duplicates; added is ISO-8601 UTC.
+    sha256 is of the stored original bytes; name and source are the original file name and folder; box is the part
+    within borders (left, top, right, bottom; px after orientation), None where the image is used whole; width and
+    height are px of that part; format is the extension of the detected format; phash is hexadecimal; group is the
+    sha256 of the first member of its near duplicates; added is ISO-8601 UTC.
     """
 
     sha256: str
@@ -38,6 +39,7 @@ class Entry:
     split: Split
     flags: tuple[str, ...]
     added: str
+    box: tuple[int, int, int, int] | None = None
 
     @property
     def file(self) -> str:
@@ -61,7 +63,9 @@ def read_manifest(folder: Path) -> list[Entry]:
 def _parse(line: str, where: str) -> Entry:
     try:
         record: dict[str, Any] = json.loads(line)
-        entry = Entry(**{item.name: record[item.name] for item in fields(Entry)} | {"flags": tuple(record["flags"])})
+        box = record.setdefault("box", None)  # before version 0.2 nothing was cropped
+        typed = {"flags": tuple(record["flags"]), "box": None if box is None else tuple(map(int, box))}
+        entry = Entry(**{item.name: record[item.name] for item in fields(Entry)} | typed)
         sound = _SHA256.fullmatch(entry.sha256) and _SHA256.fullmatch(entry.group) and entry.format.isalnum()
         int(entry.phash, 16)
     except (ValueError, TypeError, KeyError, AttributeError):

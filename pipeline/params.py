@@ -41,6 +41,15 @@ class Augment:
 
 
 @dataclass(frozen=True)
+class Archives:
+    """How much a zip or tar file may unpack to."""
+
+    max_members: Annotated[int, Between(1, 10_000_000)]
+    max_bytes: Annotated[int, Between(10_000, 10_000_000_000_000)]  # unpacked, of all members
+    max_ratio: Annotated[float, Between(2, 100_000)]  # unpacked bytes / packed bytes
+
+
+@dataclass(frozen=True)
 class Ingest:
     """What is accepted into a collection, and what is refused."""
 
@@ -49,6 +58,12 @@ class Ingest:
     max_bytes: Annotated[int, Between(10_000, 10_000_000_000)]
     max_aspect: Annotated[float, Between(1, 100)]  # long side / short side
     quiet_seconds: Annotated[float, Between(0, 86_400)]  # a file younger than this is still arriving
+    crop_borders: bool  # leave out uniform borders and frames
+    executor: Literal["processes", "inline"]
+    workers: Annotated[int, Between(0, 4096)]  # 0: one a core
+    decode_seconds: Annotated[float, Between(0.1, 86_400)]  # of one file; beyond it the file is refused
+    decoder_memory_mb: Annotated[int, Between(256, 1_000_000)]  # of one worker, above what it starts with
+    archives: Archives
     duplicate_distance: Annotated[int, Between(0, 32)]  # bits of 64 in which near duplicates may differ
     test_share: Annotated[float, Between(0.05, 0.5)]
     min_photos: Annotated[int, Between(4, 100_000)]  # fewer than this and nothing is trained

@@ -58,9 +58,10 @@ class _Recipe:
 
     def key(self, entry: Entry, code: str) -> str:
         """Return the name under which the file of `entry` is remembered."""
+        image = {"image": entry.sha256, "box": entry.box, "code": code}
         if entry.split == "test":
-            return digest_json({"image": entry.sha256, "view": self.view, "code": code})
-        made_of = asdict(self) | {"image": entry.sha256, "code": code}
+            return digest_json({"view": self.view, **image})
+        made_of = asdict(self) | image
         del made_of["view"], made_of["where"]
         return digest_json(made_of)
 
@@ -243,6 +244,8 @@ def _pictures(
         raise _unreadable(path, error) from error
     _check_hash(path, entry, sha256_bytes(data), collection)
     image = images.decode(data, images.ACCEPTED).image
+    if entry.box:
+        image = image.crop(entry.box)
     if entry.split == "test":
         return images.square_view(image, recipe.view)
     pixels = np.asarray(images.at_least(image, recipe.crop))

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import drops, files, ingest
+from pipeline import files, ingest
 from pipeline.ingest import IngestResult
+from pipeline.intake import drops
+from pipeline.intake.quarantine import read_quarantine
 from pipeline.manifest import Entry, read_manifest
-from pipeline.quarantine import read_quarantine
 from pipeline.recipes import load_book
 from pipeline.workspace import Workspace
 from tests.pipeline.pictures import encoded, fill, make_workspace, small_params, texture

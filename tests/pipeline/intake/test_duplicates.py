@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from pipeline.duplicates import Placement, group_position, perceptual_hash, place
+from pipeline.intake.duplicates import Placement, group_position, perceptual_hash, place
 from pipeline.manifest import Entry, Split
 from tests.pipeline.pictures import encoded, texture
 

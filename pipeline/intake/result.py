@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipeline.quarantine import Refusal
+from pipeline.intake.quarantine import Refusal
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What ingestion is made of: finding files, opening them safely, telling what is the same, remembering the rest."""
