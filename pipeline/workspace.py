@@ -39,6 +39,10 @@ class Workspace:
         """Refused files of a collection, each with its reason."""
         return self.root / "data" / "quarantine" / name
 
+    def copies(self, name: str) -> Path:
+        """Where exact copies of a collection's images were met."""
+        return self.root / "data" / "copies" / f"{name}.jsonl"
+
     def prepared(self, name: str) -> Path:
         """Packed crops of a collection."""
         return self.root / "data" / "prepared" / name

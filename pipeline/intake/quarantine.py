@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.files import fsync_directory, write_atomic
+from pipeline.files import fsync_directory
+from pipeline.intake.records import read_records, write_records
 
 FILE = "quarantine.jsonl"
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """One refused file; sha256 is None when it has no content that could be kept."""
+    """One refused file.
+
+    sha256 is None when it has no content that could be kept; reason is a code, detail says it in words; when is
+    ISO-8601 UTC; bytes and rules (a digest of the limits it was held against) tell whether to look at it again.
+    """
 
     sha256: str | None
     name: str
@@ -21,6 +26,8 @@ class Refusal:
     reason: str
     detail: str
     when: str
+    bytes: int = 0
+    rules: str = ""
 
     @property
     def same(self) -> tuple[str | None, str, str, str]:
@@ -34,23 +41,20 @@ def read_quarantine(folder: Path) -> list[Refusal]:
     Raises:
         ValueError: the record is damaged.
     """
-    path = folder / FILE
-    if not path.is_file():
-        return []
-    try:
-        return [Refusal(**json.loads(line)) for line in path.read_text(encoding="ascii").splitlines()]
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); move the folder {folder} away and ingest again") from error
+    return read_records(folder / FILE, Refusal, f"move the folder {folder} away and ingest again")
 
 
-def record_refusals(folder: Path, refusals: list[Refusal]) -> bool:
+def record_refusals(folder: Path, refusals: Sequence[Refusal]) -> bool:
     """Add refusals that are not recorded yet, durably; return whether there were any."""
-    recorded = read_quarantine(folder)
-    known = {refusal.same for refusal in recorded}
-    new = [refusal for refusal in refusals if refusal.same not in known]
-    if new:
-        folder.mkdir(parents=True, exist_ok=True)
-        fsync_directory(folder)  # the kept files before the record that names them
-        lines = (json.dumps(asdict(refusal), ensure_ascii=True) + "\n" for refusal in [*recorded, *new])
-        write_atomic(folder / FILE, "".join(lines))
-    return bool(new)
+    recorded = {refusal.same: refusal for refusal in read_quarantine(folder)}
+    known = dict(recorded)
+    for refusal in refusals:
+        earlier = known.get(refusal.same)
+        if earlier is None or earlier.rules != refusal.rules:  # refused again, by other limits: remember those
+            known[refusal.same] = refusal
+    if known == recorded:
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    fsync_directory(folder)  # the kept files before the record that names them
+    write_records(folder / FILE, known.values())
+    return True
