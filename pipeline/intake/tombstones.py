@@ -6,14 +6,12 @@ nowhere else. It is never deleted; lifting notes when.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
-from pipeline.files import write_atomic
+from pipeline.intake.records import read_records, write_records
 from pipeline.workspace import Workspace
 
 FILE = "tombstones.jsonl"
@@ -38,6 +36,14 @@ class Tombstone:
     when: str
     lifted: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse values that no tombstone has: a record that was edited by hand, or merged badly."""
+        texts = [getattr(self, item.name) for item in fields(self) if item.name != "lifted"]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(self.lifted, str | None):
+            raise ValueError("a value is no text")
+        if not self.collection or not _SHA256.fullmatch(self.sha256):
+            raise ValueError(f"no collection, or no sha256: {self.sha256!r}")
+
     @property
     def why(self) -> str:
         """Why the bytes are refused, for a person who offers them again."""
@@ -55,11 +61,11 @@ def read_tombstones(workspace: Workspace) -> list[Tombstone]:
     Raises:
         ValueError: a line is damaged; the message names it.
     """
-    path = tombstones_file(workspace)
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="ascii", errors="replace").split("\n")
-    return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line]
+    remedy = (
+        f"restore the file with `git checkout -- data/{FILE}`, or mend that line: until it can be read, nobody knows "
+        f"which images must not come back"
+    )
+    return read_records(tombstones_file(workspace), Tombstone, remedy)
 
 
 def standing(workspace: Workspace, collection: str) -> dict[str, Tombstone]:
@@ -85,7 +91,7 @@ def record(workspace: Workspace, stones: Iterable[Tombstone]) -> list[Tombstone]
     new = {(stone.collection, stone.sha256): stone for stone in stones}
     added = [stone for key, stone in new.items() if key not in there]
     if added:
-        _write(workspace, [*known, *added])
+        write_records(tombstones_file(workspace), [*known, *added])
     return added
 
 
@@ -111,29 +117,5 @@ def lift(workspace: Workspace, removed: Mapping[str, Collection[str]], when: str
     ]
     lifted = [new for old, new in zip(known, after, strict=True) if new is not old]
     if lifted:
-        _write(workspace, after)
+        write_records(tombstones_file(workspace), after)
     return lifted
-
-
-def _parse(line: str, where: str) -> Tombstone:
-    try:
-        given: dict[str, Any] = json.loads(line)
-        stone = Tombstone(**given)
-        texts = [getattr(stone, item.name) for item in fields(Tombstone) if item.name != "lifted"]
-        sound = all(isinstance(text, str) for text in texts) and isinstance(stone.lifted, str | None)
-        sound = sound and bool(stone.collection and _SHA256.fullmatch(stone.sha256))
-    except (ValueError, TypeError, RecursionError):
-        sound = False
-    if not sound:
-        raise ValueError(
-            f"{where} is damaged; restore the file with `git checkout -- data/{FILE}`, or mend that line: while it "
-            f"cannot be read, nobody knows which images must not come back"
-        )
-    return stone
-
-
-def _write(workspace: Workspace, stones: Iterable[Tombstone]) -> None:
-    # ASCII, so that names that are not UTF-8 survive as escaped surrogates.
-    write_atomic(
-        tombstones_file(workspace), "".join(json.dumps(asdict(stone), ensure_ascii=True) + "\n" for stone in stones)
-    )
