@@ -106,10 +106,29 @@ def decode(source: Path | bytes, limits: Limits) -> Decoded:
                 raise Refused(refusal.code, refusal.detail, extension) from refusal
 
 
-def _decode_opened(image: Image.Image, extension: str, limits: Limits) -> Decoded:
+def preview(source: Path | bytes, limits: Limits, side: int) -> tuple[Image.Image, float]:
+    """Return an image as `decode` does, reduced to at most `side` px, and how many of its px one original px is.
+
+    A JPEG is decoded at a size that its coding offers, which takes a fraction of the time and of the memory.
+
+    Raises:
+        Refused: see `decode`.
+    """
+    with _stream(source, limits) as stream:
+        image, extension = _identify(stream)
+        with image:
+            whole = max(image.size)
+            reduced = _decode_opened(image, extension, limits, side).image
+    reduced.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return reduced, max(reduced.size) / whole
+
+
+def _decode_opened(image: Image.Image, extension: str, limits: Limits, side: int = 0) -> Decoded:
     _check_size(*image.size, limits)
     _check_kind(image)
     try:
+        if side:
+            image.draft(None, (side, side))  # of no effect but on JPEG
         image.load()  # `verify` would miss a truncated file
     except Exception as error:  # decoders raise nearly anything on hostile bytes; each costs this file alone
         raise _load_failure(error) from error

@@ -47,6 +47,10 @@ class Workspace:
         """Packed crops of a collection."""
         return self.root / "data" / "prepared" / name
 
+    def sheet(self, name: str) -> Path:
+        """The contact sheet of a collection: originals beside their crops."""
+        return self.root / "data" / "sheets" / f"{name}.jpg"
+
     def trained(self, recipe: str) -> Path:
         """What the train stage leaves: networks, history, samples."""
         return self.root / "runs" / recipe
@@ -63,6 +67,10 @@ class Workspace:
     def work(self) -> Path:
         """Caches and checkpoints; may be deleted at any time."""
         return self.root / "work"
+
+    def quality(self, name: str) -> Path:
+        """The page on a collection's quality, which `atelier report` writes."""
+        return self.work / "quality" / f"{name}.html"
 
     def checkpoints(self, recipe: str) -> Path:
         """Checkpoints of a recipe, one folder a key."""
