@@ -1,4 +1,4 @@
-"""Stage: a collection -> crops to train on and square views to evaluate on.
+"""Stage: a collection -> crops to train on, square views to evaluate on, and a contact sheet to look at.
 
 Everything made of one image is one file, remembered under `work/cache/prepared/` by what it was made of, because DVC
 empties the output before each run: adding an image costs one image.
@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline import augment, images
+from pipeline import augment, contact_sheet, images
 from pipeline.entry import run_stage
 from pipeline.files import (
     digest_json,
@@ -35,6 +35,7 @@ from pipeline.files import (
 )
 from pipeline.manifest import Entry, read_manifest
 from pipeline.params import Params, Transform, load_params
+from pipeline.verification import Stamp, Verified, stamp_of
 from pipeline.workspace import PHOTOS, Workspace, find_workspace
 
 FORMAT = 1
@@ -67,7 +68,7 @@ class _Recipe:
 
 
 def main(collection: str, workspace: Workspace, params: Params) -> Path:
-    """Write `data/prepared/<collection>/` (crops, views, index.json) and return it.
+    """Write `data/prepared/<collection>/` (crops, views, index.json) and the contact sheet; return the folder.
 
     Args:
         collection: a style, or `photos`.
@@ -84,7 +85,8 @@ def main(collection: str, workspace: Workspace, params: Params) -> Path:
     recipe = _recipe(collection, params)
     cache = workspace.work / "cache" / "prepared" / collection
     code = _code_digest()
-    made = {entry.sha256: cache / f"{recipe.key(entry, code)}.png" for entry in entries}
+    # The image's hash comes first, so that all that was ever made of a removed image can be found.
+    made = {entry.sha256: cache / f"{entry.sha256}-{recipe.key(entry, code)}.png" for entry in entries}
     missing = [entry for entry in entries if not _whole(made[entry.sha256])]
     _verify(folder, [entry for entry in entries if _whole(made[entry.sha256])], collection)
     if missing:
@@ -94,6 +96,8 @@ def main(collection: str, workspace: Workspace, params: Params) -> Path:
         for entry in entries:
             _link(made[entry.sha256], staging / entry.split / f"{entry.sha256}.png")
         write_json(staging / "index.json", _index(collection, entries, recipe))
+    sheet = contact_sheet.render(collection, folder, entries, made, recipe.crop, workspace.work / "cache" / "sheets")
+    write_atomic(workspace.sheet(collection), sheet)
     return final
 
 
@@ -161,14 +165,19 @@ def _whole(path: Path) -> bool:
         return False
 
 
-def _verify(folder: Path, entries: Sequence[Entry], collection: str) -> None:
-    """Refuse stored images that are missing or no longer what their name says."""
+def _verify(folder: Path, entries: Sequence[Entry], verified: Verified, collection: str) -> None:
+    """Refuse stored images that are missing, or that changed and are no longer what their name says."""
     for entry in entries:
+        path = folder / entry.file
         try:
-            actual = sha256_file(folder / entry.file)
+            stamp = stamp_of(path)
+            if verified.holds(entry, stamp):
+                continue
+            actual = sha256_file(path)
         except OSError as error:
-            raise _unreadable(folder / entry.file, error) from error
-        _check_hash(folder / entry.file, entry, actual, collection)
+            raise _unreadable(path, error) from error
+        _check_hash(path, entry, actual, collection)
+        verified.add(entry, stamp)
 
 
 def _check_hash(path: Path, entry: Entry, actual: str, collection: str) -> None:
@@ -185,17 +194,25 @@ def _unreadable(path: Path, error: OSError) -> ValueError:
     )
 
 
-def _make(entries: Sequence[Entry], folder: Path, recipe: _Recipe, made: dict[str, Path], collection: str) -> None:
+def _make(
+    entries: Sequence[Entry],
+    folder: Path,
+    recipe: _Recipe,
+    made: Mapping[str, Path],
+    verified: Verified,
+    collection: str,
+) -> None:
     """Make the files of `entries` in a few threads, telling how far it is on stderr."""
     new = threading.local()
 
     def one(entry: Entry) -> None:
         if not hasattr(new, "augmenter"):  # transforms hold their random state: one set a thread
             new.augmenter = augment.Augmenter(recipe.transforms, recipe.crop, recipe.where)
-        picture = _pictures(entry, folder, recipe, new.augmenter, collection)
+        data, stamp = _stored(entry, folder, collection)
         stream = io.BytesIO()
-        picture.save(stream, "PNG", compress_level=3)
+        _picture(entry, data, recipe, new.augmenter).save(stream, "PNG", compress_level=3)
         write_atomic(made[entry.sha256], stream.getvalue())
+        verified.add(entry, stamp)
 
     augment.Augmenter(recipe.transforms, recipe.crop, recipe.where)  # refuses a wrong one before any work
     strip, view = 3 * recipe.crops_per_image * recipe.crop**2, 3 * recipe.view**2
@@ -233,16 +250,19 @@ def _tell_enlarged(entries: Sequence[Entry], recipe: _Recipe, collection: str) -
         )
 
 
-def _pictures(
-    entry: Entry, folder: Path, recipe: _Recipe, augmenter: augment.Augmenter, collection: str
-) -> Image.Image:
-    """Return the view of a held-out image, or the vertical strip of crops of a training image."""
+def _stored(entry: Entry, folder: Path, collection: str) -> tuple[bytes, Stamp]:
+    """Return the bytes of a stored image, which are what its name says, and its file's stamp."""
     path = folder / entry.file
     try:
-        data = path.read_bytes()
+        stamp, data = stamp_of(path), path.read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
     _check_hash(path, entry, sha256_bytes(data), collection)
+    return data, stamp
+
+
+def _picture(entry: Entry, data: bytes, recipe: _Recipe, augmenter: augment.Augmenter) -> Image.Image:
+    """Return the view of a held-out image, or the vertical strip of crops of a training image."""
     image = images.decode(data, images.ACCEPTED).image
     if entry.box:
         image = image.crop(entry.box)
