@@ -24,12 +24,13 @@ from pipeline.images import grid
 from pipeline.inference import Stylizer, build_network, package_digest
 from pipeline.workspace import PHOTOS, Workspace
 
+TRAINED_ON = "trained_on.json"
 PARITY = 1e-3  # largest difference between torch and ONNX, in [-1, 1]
 _PREVIEW = 4  # before/after pairs
 
 
 def main(recipe: str, workspace: Workspace) -> Path:
-    """Write `models/<recipe>/` and return it: weights, ONNX graph, config, preview and manifest.
+    """Write `models/<recipe>/` and return it: weights, ONNX graph, config, preview, training images and manifest.
 
     Raises:
         ValueError: the training's result is missing, or not finite.
@@ -52,6 +53,8 @@ def main(recipe: str, workspace: Workspace) -> Path:
             "input": "RGB in [-1, 1], (N, 3, H, W); H and W multiples of `multiple`, at least four times it",
         }
         write_json(folder / "config.json", config)
+        collections = {name: workspace.prepared(name) for name in (PHOTOS, config["style"])}
+        write_json(folder / TRAINED_ON, {name: _trained_on(prepared) for name, prepared in collections.items()})
         _write_preview(folder, Stylizer(network, config, "", torch.device("cpu")), workspace.prepared(PHOTOS))
         write_manifest(folder, digests)
     return workspace.package(recipe)
@@ -121,6 +124,11 @@ def _check_parity(network: nn.Module, path: Path, shape: tuple[int, ...]) -> Non
         difference = float((network(photo) - torch.from_numpy(painted)).abs().max())
     if not difference <= PARITY:
         raise RuntimeError(f"the ONNX graph differs from torch by {difference} at {shape}, more than {PARITY}")
+
+
+def _trained_on(prepared: Path) -> list[str]:
+    """Return the sha256 of every image a collection was trained on, sorted; held-out images taught nothing."""
+    return sorted(entry["image"] for entry in read_index(prepared)["train"])
 
 
 def _palette(prepared: Path) -> dict[str, list[float]]:

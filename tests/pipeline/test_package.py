@@ -7,12 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, sha256_file, write_json
 from pipeline.inference import Stylizer, verify_package
-from pipeline.package import PARITY, main
+from pipeline.package import PARITY, TRAINED_ON, main, write_manifest
 from pipeline.train import main as train
 from pipeline.workspace import Workspace
 from tests.pipeline.training import tiny_workspace
+
+FILES = ("generator.safetensors", "generator.onnx", "config.json", "preview.jpg", TRAINED_ON)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def test_packaging_again_gives_the_same_bytes(workspace: Workspace) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     main("dots", workspace)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert set(before) == {"generator.safetensors", "generator.onnx", "config.json", "preview.jpg", "manifest.json"}
+    assert set(before) == {*FILES, "manifest.json"}
 
 
 def test_nothing_in_a_package_tells_where_or_when_it_was_made(workspace: Workspace) -> None:
@@ -96,7 +98,26 @@ def test_preserving_colour_keeps_the_photographs_hues(workspace: Workspace) -> N
     assert np.abs(kept - wanted)[inside][:, 1:].max() <= 3
 
 
-@pytest.mark.parametrize("name", ["generator.safetensors", "generator.onnx", "config.json", "preview.jpg"])
+def test_a_package_names_the_images_it_was_trained_on_and_no_others(workspace: Workspace) -> None:
+    package = workspace.package("dots")
+    named = read_json(package / TRAINED_ON)
+    assert set(named) == {"photos", "dots"}
+    for collection, images in named.items():
+        folder = workspace.prepared(collection)
+        assert images == sorted(path.stem for path in (folder / "train").iterdir())
+        assert not set(images) & {path.stem for path in (folder / "test").iterdir()}
+    assert read_json(package / "manifest.json")["files"][TRAINED_ON] == sha256_file(package / TRAINED_ON)
+
+
+def test_a_package_of_before_that_record_still_loads(copy: Path) -> None:
+    digests = read_json(copy / "manifest.json")["digests"]
+    (copy / TRAINED_ON).unlink()
+    digest = write_manifest(copy, digests)["package"]
+    assert verify_package(copy) == digest
+    assert Stylizer.load(copy, expected=digest)(_photo(20, 30)).size == (20, 30)
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_a_changed_or_missing_file_is_never_loaded(copy: Path, name: str) -> None:
     data = bytearray((copy / name).read_bytes())
     data[len(data) // 2] ^= 1
