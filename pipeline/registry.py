@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import chdir
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from pipeline.closure import import_closure, module_file
-from pipeline.files import write_atomic
+from pipeline.files import read_json, write_atomic
 from pipeline.tracking import client, run_of, store_lock, training_log
 from pipeline.workspace import Workspace
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER, PREVIOUS, ANCHOR = "champion", "challenger", "previous", "anchor"
 ROLLED_BACK = "rolled_back"  # tag: why a person took the version back; no flow promotes it again
 GATE = "gate"  # who promotes when the flow does; anybody else is a person, whose approval moves the anchor
+_TRAINED_ON = "trained_on.json"  # as the package stage writes it, whose module brings torch
 _NEEDED = ("torch", "torchvision", "numpy", "pillow", "safetensors", "pandas", "mlflow")
 
 
@@ -57,6 +58,22 @@ class Version:
     package: str  # digest
     tags: Mapping[str, str]
     directory: Path
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What a version was trained on, of the images that were asked about.
+
+    aliases name the version; images are sha256s, sorted; known is False where nobody can tell, because the package is
+    of before that was recorded, or is gone; rolled_back is whether a person took the version back.
+    """
+
+    name: str
+    version: int
+    aliases: tuple[str, ...]
+    images: tuple[str, ...]
+    known: bool
+    rolled_back: bool
 
 
 def register(workspace: Workspace, recipe: str, tags: Mapping[str, str] | None = None) -> Registered:
@@ -208,6 +225,25 @@ def aliases_of(workspace: Workspace, name: str) -> dict[str, int]:
     return _aliases(store, name) if _exists(store, name) else {}
 
 
+def trained_on(workspace: Workspace, images: Mapping[str, Collection[str]]) -> list[Lineage]:
+    """Return which of some images every registered version was trained on, model by model, oldest version first.
+
+    Of each package one file is read and none is checked, so that hundreds of versions take seconds.
+
+    Args:
+        workspace: whose registry.
+        images: collection -> sha256s. An image that was taken out of one collection says nothing about another's.
+    """
+    if not has_registry(workspace):
+        return []
+    store = client(workspace)
+    return [
+        _lineage(store, one, aliases, images)
+        for name, aliases in sorted(models(workspace).items())
+        for one in sorted(_all_versions(store, name), key=lambda one: int(one.version))
+    ]
+
+
 def models(workspace: Workspace) -> dict[str, dict[str, int]]:
     """Return every registered model's aliases: name -> alias -> version."""
     if not has_registry(workspace):
@@ -303,6 +339,41 @@ def _aliases(store: MlflowClient, name: str) -> dict[str, int]:
 def _with_digest(store: MlflowClient, name: str, digest: str) -> ModelVersion | None:
     found = store.search_model_versions(f"name = '{name}' and tags.package = '{digest}'", max_results=1)
     return found[0] if found else None
+
+
+def _all_versions(store: MlflowClient, name: str) -> Iterator[ModelVersion]:
+    page = store.search_model_versions(f"name = '{name}'")
+    yield from page
+    while page.token:
+        page = store.search_model_versions(f"name = '{name}'", page_token=page.token)
+        yield from page
+
+
+def _lineage(
+    store: MlflowClient, one: ModelVersion, aliases: Mapping[str, int], images: Mapping[str, Collection[str]]
+) -> Lineage:
+    number = int(one.version)
+    record = _training_images(store, one.name, number)
+    used = {sha256 for name, asked in images.items() for sha256 in (record or {}).get(name, frozenset()) & set(asked)}
+    return Lineage(
+        name=one.name,
+        version=number,
+        aliases=tuple(sorted(alias for alias, at in aliases.items() if at == number)),
+        images=tuple(sorted(used)),
+        known=record is not None,
+        rolled_back=ROLLED_BACK in one.tags,
+    )
+
+
+def _training_images(store: MlflowClient, name: str, number: int) -> dict[str, frozenset[str]] | None:
+    """Return collection -> sha256s of a version's training images; None if that is not recorded, or not readable."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        record = read_json(_package_of(store, name, number) / _TRAINED_ON)
+        return {collection: frozenset(images) for collection, images in record.items()}
+    except (OSError, ValueError, TypeError, AttributeError, MlflowException):
+        return None  # one broken version must not hide the others
 
 
 def _version(workspace: Workspace, store: MlflowClient, name: str, number: int) -> Version:

@@ -149,6 +149,58 @@ def test_nothing_registered_is_no_error_and_makes_no_database(tmp_path: Path) ->
     assert not workspace.var.exists()
 
 
+def test_every_version_tells_which_images_it_was_trained_on(place: Workspace) -> None:
+    for seed, images in enumerate([["a", "b"], None, ["b"]]):
+        record = None if images is None else {"photos": ["p", "a"], "ink": images}
+        write_package(place, "ink", seed, record)
+        registry.register(place, "ink")
+    registry.promote(place, "ink", 1, "first", by=registry.GATE)
+    registry.promote(place, "ink", 3, "next", by=registry.GATE)
+    registry.rollback(place, "ink", "a stolen painting")
+    write_package(place, "oil", 0, {"photos": ["p"], "oil": ["a"]})
+    registry.register(place, "oil")
+
+    def asked(**images: list[str]) -> list[tuple[str, int, tuple[str, ...], bool]]:
+        return [(e.name, e.version, e.images, e.known) for e in registry.trained_on(place, images)]
+
+    assert asked(ink=["a", "b", "z"]) == [
+        ("ink", 1, ("a", "b"), True),
+        ("ink", 2, (), False),
+        ("ink", 3, ("b",), True),
+        ("oil", 1, (), True),
+    ]
+    assert [images for _, _, images, _ in asked(photos=["p"])] == [("p",), (), ("p",), ("p",)]
+    assert [images for _, _, images, _ in asked(photos=["p", "a"], oil=["a"])] == [
+        ("a", "p"),
+        (),
+        ("a", "p"),
+        ("a", "p"),
+    ]
+    found = registry.trained_on(place, {})
+    assert [(e.aliases, e.rolled_back) for e in found] == [
+        (("champion",), False),
+        ((), False),
+        (("previous",), True),
+        (("challenger",), False),
+    ]
+
+
+def test_a_version_whose_record_is_lost_is_not_taken_for_innocent(place: Workspace) -> None:
+    for seed in range(3):
+        write_package(place, "ink", seed, {"photos": [], "ink": ["a"]})
+        registry.register(place, "ink")
+    one, two = (registry.version_of(place, "ink", number).directory for number in (1, 2))
+    (one / "trained_on.json").write_text('{"ink": ["a"')
+    shutil.rmtree(two)
+    found = registry.trained_on(place, {"ink": ["a"]})
+    assert [(e.version, e.images, e.known) for e in found] == [(1, (), False), (2, (), False), (3, ("a",), True)]
+
+
+def test_no_registry_knows_of_no_image(tmp_path: Path) -> None:
+    assert registry.trained_on(empty_workspace(tmp_path), {"ink": ["a"]}) == []
+    assert not (tmp_path / "var").exists()
+
+
 def test_a_changed_package_is_refused(place: Workspace) -> None:
     write_package(place, "ink")
     registry.register(place, "ink")
