@@ -1,33 +1,39 @@
 """A folder or the inbox -> content-addressed images, manifest, quarantine, DVC.
 
-The order makes every interruption harmless: images first, then the manifest that names them, then deletion of what
-the inbox no longer has to hold. An image without a manifest line is picked up again when its source is.
+The order makes every interruption harmless: images first, then the manifest that names them, then DVC, and only then
+deletion of what the inbox no longer has to hold. What an interrupted ingest had decoded is in its journal.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pipeline import images
-from pipeline.files import fsync_directory, require_free_space
-from pipeline.intake import drops, duplicates
-from pipeline.intake.drops import Drop, StillArriving
+from pipeline.files import digest_json, require_free_space, sync_filesystem
+from pipeline.intake import drops, duplicates, tombstones
+from pipeline.intake.copies import Copy, record_copies
+from pipeline.intake.drops import Drop
+from pipeline.intake.gather import Gathering, Item, Judged
+from pipeline.intake.inspection import Facts
+from pipeline.intake.journal import Journal
+from pipeline.intake.known import Known
 from pipeline.intake.quarantine import Refusal, read_quarantine, record_refusals
-from pipeline.intake.result import IngestResult
+from pipeline.intake.result import IngestResult, Twin
 from pipeline.manifest import FILE as MANIFEST
 from pipeline.manifest import Entry, counts, read_manifest, write_manifest
-from pipeline.params import Params
+from pipeline.params import Ingest, Params
+from pipeline.process import exclusive
 from pipeline.recipes import add_style
 from pipeline.workspace import PHOTOS, Workspace, check_name, slug
 
@@ -48,22 +54,23 @@ Progress = Callable[[int, int], None]  # files looked at, files in all
 
 @dataclass
 class _Run:
-    """The state of one ingest."""
+    """The state of one ingest. Lists hold an item's index with what became of it: items are done in any order."""
 
     collection: str
-    root: Path
     folder: Path
     quarantine: Path
-    staging: Path
-    limits: images.Limits
-    quiet: float  # seconds; 0 takes files of any age
     now: str
-    known: dict[str, Entry]
-    new: dict[str, Entry] = field(default_factory=dict)  # group and split still to be found
-    duplicates: int = 0
-    refusals: list[Refusal] = field(default_factory=list)
-    left: list[Drop] = field(default_factory=list)
-    safe: list[tuple[Drop, tuple[int, int, int]]] = field(default_factory=list)  # may be deleted at the end
+    rules: str  # digest of what decides how a file is judged
+    entries: dict[str, Entry]  # the manifest, as it was
+    known: Known
+    stones: dict[str, tombstones.Tombstone]
+    journal: Journal
+    finished: dict[str, Entry]  # stored by an ingest that did not end, not met yet by this one
+    new: dict[str, tuple[int, Entry]] = field(default_factory=dict)  # group and split still to be found
+    met: list[tuple[int, Copy]] = field(default_factory=list)  # bytes that were stored before
+    refusals: list[tuple[int, Refusal]] = field(default_factory=list)
+    left: list[tuple[int, Drop]] = field(default_factory=list)
+    safe: dict[Path, tuple[int, int, int]] = field(default_factory=dict)  # may be deleted, if still the same
     restored: bool = False
 
 
@@ -81,7 +88,7 @@ def ingest(
 
     Args:
         workspace: what to change.
-        source: folder, searched with its subfolders; names beginning with a dot are skipped.
+        source: folder, searched with its subfolders and its zip and tar files; names beginning with a dot are skipped.
         collection: a style's name, or `photos`.
         params: `ingest` is used.
         move: for the inbox: leave files that are still arriving, and delete those whose content is safe.
@@ -94,38 +101,28 @@ def ingest(
     """
     if collection != PHOTOS:
         check_name(collection, "style")
-    with _only_one(workspace):
+    with exclusive(workspace.var / "locks" / "ingest.lock", f"an ingest in {workspace.root}"):
         found = drops.find_drops(source)
         if not found and not move:
             raise ValueError(f"{source} holds no files, so there is nothing to ingest")
-        run = _begin(workspace, source, collection, params, move)
         _check_space(found, workspace)
-        try:
-            for done, drop in enumerate(found, 1):
-                _take(run, drop)
+        run = _begin(workspace, collection, params.ingest)
+        quiet = params.ingest.quiet_seconds if move else 0
+        with _staging(workspace) as staging, Gathering(source, staging, quiet, params.ingest, run.known) as gathering:
+            for done, judged in enumerate(gathering.judged(found), 1):
+                _resolve(run, judged)
                 if progress:
-                    progress(done, len(found))
-            entries = _commit(run, params)
-        finally:
-            shutil.rmtree(run.staging, ignore_errors=True)
-        _delete_safe(run, move)
+                    progress(done, gathering.total)
+            entries = _commit(run, workspace, params.ingest)
         if not entries and not move:
             raise ValueError(_nothing(run, source))
         if entries and collection != PHOTOS:
             add_style(workspace, collection)
         if entries and tracked:
             _track_if_needed(workspace, collection)
-    return IngestResult(
-        collection=collection,
-        accepted=len(run.new),
-        duplicates=run.duplicates,
-        refused=len(run.refusals),
-        left=len(run.left),
-        changed=bool(run.new) or run.restored,
-        refusals=tuple(run.refusals),
-        left_names=tuple(drop.shown for drop in run.left),
-        totals=counts(entries),
-    )
+        if move:
+            _delete_safe(run)
+        return _result(run, entries, _twins(run, workspace, params.ingest))
 
 
 def ingest_inbox(
@@ -174,137 +171,228 @@ def track(workspace: Workspace, collection: str) -> None:
         raise ValueError(f"`dvc add {relative}` failed in {workspace.root}: {said}")
 
 
-def _begin(workspace: Workspace, source: Path, collection: str, params: Params, move: bool) -> _Run:
+def _begin(workspace: Workspace, collection: str, settings: Ingest) -> _Run:
     folder = workspace.collection(collection)
     pointer = folder.with_name(f"{folder.name}.dvc")
     if pointer.exists() and not (folder / MANIFEST).exists():
         raise ValueError(f"{pointer} is there and its images are not; run `dvc checkout`, or `dvc pull` first")
-    # Beside the data and not in work/, which may be another disk: files reach their place by a rename.
-    staging = workspace.root / "data" / ".ingest.tmp"
-    shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed; the lock says that none is under way
-    staging.mkdir(parents=True)
     for stale in folder.glob(".*.tmp"):
         stale.unlink()
+    rules = _rules(settings)
+    entries = {entry.sha256: entry for entry in read_manifest(folder)}
+    journal = Journal(workspace.work / "cache" / "ingest" / collection, rules)
+    finished = {sha256: entry for sha256, entry in journal.read(folder).items() if sha256 not in entries}
+    quarantine = workspace.quarantine(collection)
     return _Run(
         collection=collection,
-        root=source,
         folder=folder,
-        quarantine=workspace.quarantine(collection),
-        staging=staging,
-        limits=images.Limits.of(params.ingest),
-        quiet=params.ingest.quiet_seconds if move else 0,
-        now=datetime.now(UTC).isoformat(timespec="seconds"),
-        known={entry.sha256: entry for entry in read_manifest(folder)},
+        quarantine=quarantine,
+        now=utc_now(),
+        rules=rules,
+        entries=entries,
+        known=Known(folder, [*entries.values(), *finished.values()], read_quarantine(quarantine), rules),
+        stones=tombstones.standing(workspace, collection),
+        journal=journal,
+        finished=finished,
     )
 
 
-def _take(run: _Run, drop: Drop) -> None:
-    """Accept one file, or find that it is a duplicate, or refuse it, or leave it."""
-    sha256 = None
-    copy = None
+def utc_now() -> str:
+    """Return the time as ISO-8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _rules(settings: Ingest) -> str:
+    """Return a digest of what decides how a file is judged and described."""
+    limits = asdict(images.Limits.of(settings))
+    made_by = {"hash": duplicates.SCHEME, "pillow": version("pillow")}
+    return digest_json({"limits": limits, "crop_borders": settings.crop_borders, **made_by})
+
+
+@contextmanager
+def _staging(workspace: Workspace) -> Iterator[Path]:
+    """Yield an empty folder, beside the data and not in work/, which may be another disk: files are moved out of it."""
+    folder = workspace.root / "data" / ".ingest.tmp"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed; the lock says that none is under way
+    folder.mkdir(parents=True)
     try:
-        path = drops.target_of(drop, run.root)
-        if run.quiet:
-            drops.check_quiet(path, run.quiet)
-        seen = drops.identity(drop.path)
-        sha256, size = drops.sha256_of(path)
-        if sha256 in run.new or _is_stored(run, sha256):
-            run.duplicates += 1
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _resolve(run: _Run, judged: Judged) -> None:
+    """Accept one file, or link it to the image it is a copy of, or refuse it, or leave it."""
+    item, finding = judged.item, judged.finding
+    if finding.arriving:
+        run.left.append((item.index, item.drop))
+    elif finding.sha256 is None:
+        _refuse(run, judged, finding.refusal)
+    else:
+        if finding.sha256 in run.stones:
+            _refuse(run, judged, (tombstones.REMOVED, run.stones[finding.sha256].why))
+        elif finding.refusal:
+            _refuse(run, judged, finding.refusal)
+        elif finding.facts is None or finding.sha256 in run.new:
+            _meet(run, item, finding.sha256)
         else:
-            copy = drops.copy_to(path, run.staging / sha256, sha256)
-            _accept(run, drop, copy, size)
-        run.safe.append((drop, seen))
-    except StillArriving:
-        run.left.append(drop)
-    except images.Refused as refusal:
-        if copy:
-            _keep(copy, run.quarantine, refusal.extension or "bin")
-            run.safe.append((drop, seen))
-        kept = sha256 if copy else None
-        run.refusals.append(Refusal(kept, drop.name, drop.source, refusal.code, refusal.detail, run.now))
+            _accept(run, judged, finding.facts)
+        if item.seen:
+            run.safe[item.origin] = item.seen
 
 
-def _is_stored(run: _Run, sha256: str) -> bool:
-    return sha256 in run.known and (run.folder / run.known[sha256].file).is_file()
+def _refuse(run: _Run, judged: Judged, why: tuple[str, str] | None) -> None:
+    """Record a refusal, and keep the file if it has any content to keep."""
+    assert why is not None
+    drop, finding = judged.item.drop, judged.finding
+    if judged.copy and finding.sha256:
+        _keep(judged.copy, run.quarantine, finding.sha256, finding.extension)
+    refusal = Refusal(
+        finding.sha256, drop.name, drop.source, *why, when=run.now, bytes=finding.size, rules=run.rules
+    )
+    run.refusals.append((judged.item.index, refusal))
 
 
-def _accept(run: _Run, drop: Drop, copy: drops.Copy, size: int) -> None:
-    """Store a copy that decodes; what was known and had gone missing is put back."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on metadata; what matters becomes a flag
-        decoded = images.decode(copy.path, run.limits)
-    flags = set(decoded.flags)
-    if Path(drop.name).suffix.lower() not in images.SUFFIXES[decoded.format]:
-        flags.add("misnamed")
+def _meet(run: _Run, item: Item, sha256: str) -> None:
+    """Link a file to the stored image whose bytes it has; of several new ones, the first in order is the image."""
+    drop = item.drop
+    if sha256 in run.finished:
+        run.new[sha256] = (item.index, _named(run.finished.pop(sha256), drop))
+        return
+    if sha256 in run.new and item.index < run.new[sha256][0]:
+        index, entry = run.new[sha256]
+        run.new[sha256] = (item.index, _named(entry, drop))
+        run.met.append((index, Copy(sha256, entry.name, entry.source, run.now)))
+    else:
+        run.met.append((item.index, Copy(sha256, drop.name, drop.source, run.now)))
+
+
+def _accept(run: _Run, judged: Judged, facts: Facts) -> None:
+    """Store an image; one that is in the manifest and had gone missing is put back."""
+    assert judged.copy and judged.finding.sha256
+    drop, sha256 = judged.item.drop, judged.finding.sha256
     entry = Entry(
-        sha256=copy.sha256,
+        sha256=sha256,
         name=drop.name,
         source=drop.source,
-        width=decoded.image.width,
-        height=decoded.image.height,
-        bytes=size,
-        format=decoded.format,
-        phash=duplicates.perceptual_hash(decoded.image),
-        group="",
+        width=facts.width,
+        height=facts.height,
+        bytes=judged.finding.size,
+        format=facts.format,
+        phash=facts.phash,
+        group=sha256,
         split="excluded",
-        flags=tuple(sorted(flags)),
+        flags=facts.flags,
         added=run.now,
+        box=facts.box,
     )
-    _keep(copy, run.folder, decoded.format)
-    if copy.sha256 in run.known:
-        run.duplicates += 1
+    _keep(judged.copy, run.folder, sha256, facts.format)
+    run.known.add(entry)
+    if sha256 in run.entries:
         run.restored = True
+        _meet(run, judged.item, sha256)
     else:
-        run.new[copy.sha256] = entry
+        run.journal.add(entry)
+        run.new[sha256] = (judged.item.index, _named(entry, drop))
 
 
-def _keep(copy: drops.Copy, folder: Path, extension: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    copy.path.replace(folder / f"{copy.sha256}.{extension}")
+def _named(entry: Entry, drop: Drop) -> Entry:
+    """Return an image's entry as found under this name."""
+    honest = Path(drop.name).suffix.lower() in images.SUFFIXES[entry.format]
+    flags = set(entry.flags) - {"misnamed"} | (set() if honest else {"misnamed"})
+    return replace(entry, name=drop.name, source=drop.source, flags=tuple(sorted(flags)))
 
 
-def _commit(run: _Run, params: Params) -> list[Entry]:
-    """Place the new images, write the quarantine's record and the manifest, and return all entries."""
-    record_refusals(run.quarantine, run.refusals)
-    known = list(run.known.values())
-    if not run.new:
-        return known
-    placements = duplicates.place(
-        known,
-        [(entry.sha256, entry.phash) for entry in run.new.values()],
-        distance=params.ingest.duplicate_distance,
-        test_share=params.ingest.test_share,
-    )
-    placed = [_placed(entry, placement) for entry, placement in zip(run.new.values(), placements, strict=True)]
-    fsync_directory(run.folder)  # the images' names must be durable before the manifest that holds them
-    write_manifest(run.folder, [*known, *placed])
-    return [*known, *placed]
+def _keep(copy: Path, folder: Path, sha256: str, extension: str) -> None:
+    target = folder / f"{sha256}.{extension}"
+    if copy.exists() or not target.exists():  # of an archive, several refused members keep the one file
+        folder.mkdir(parents=True, exist_ok=True)
+        copy.replace(target)
+
+
+def _commit(run: _Run, workspace: Workspace, settings: Ingest) -> list[Entry]:
+    """Place the new images, write every record and the manifest, and return all entries."""
+    # What an ingest that did not end had stored is taken, also if its source has gone since.
+    found = [entry for _, entry in sorted(run.new.values(), key=lambda each: each[0])] + list(run.finished.values())
+    entries = list(run.entries.values())
+    record_refusals(run.quarantine, _in_order(run.refusals))
+    record_copies(workspace, run.collection, _other_places(run, [*entries, *found]))
+    if found:
+        placements = duplicates.place(
+            entries,
+            [(entry.sha256, entry.phash) for entry in found],
+            distance=settings.duplicate_distance,
+            test_share=settings.test_share,
+        )
+        entries += [_placed(entry, placement) for entry, placement in zip(found, placements, strict=True)]
+        sync_filesystem(run.folder)  # the images must be durable before the manifest that holds them
+        write_manifest(run.folder, entries)
+    run.journal.finish()
+    return entries
+
+
+def _other_places(run: _Run, entries: Sequence[Entry]) -> list[Copy]:
+    """Return what was met under another name or in another folder than the manifest says."""
+    own = {(entry.sha256, entry.name, entry.source) for entry in entries}
+    return [copy for copy in _in_order(run.met) if copy.same not in own]
 
 
 def _placed(entry: Entry, placement: duplicates.Placement) -> Entry:
-    flags = {*entry.flags, "bridges_split"} if placement.bridges else entry.flags
-    changes = {"group": placement.group, "split": placement.split, "flags": tuple(sorted(flags))}
-    return Entry(**{**asdict(entry), **changes})
+    flags = {*entry.flags, "bridges_split"} if placement.bridges else set(entry.flags)
+    return replace(entry, group=placement.group, split=placement.split, flags=tuple(sorted(flags)))
 
 
-def _delete_safe(run: _Run, move: bool) -> None:
-    for drop, seen in run.safe if move else ():
+def _twins(run: _Run, workspace: Workspace, settings: Ingest) -> tuple[Twin, ...]:
+    """Return the new images that another collection holds too, or one that looks alike."""
+    new = [entry for _, entry in run.new.values()]
+    if not new:
+        return ()
+    twins = []
+    for name in workspace.collections():
+        if name != run.collection:
+            others = read_manifest(workspace.collection(name))
+            pairs = duplicates.near_pairs(new, others, settings.duplicate_distance)
+            twins += [Twin(one.name, name, other.name, one.sha256 == other.sha256) for one, other, _ in pairs]
+    return tuple(twins)
+
+
+def _result(run: _Run, entries: Sequence[Entry], twins: tuple[Twin, ...]) -> IngestResult:
+    return IngestResult(
+        collection=run.collection,
+        accepted=len(run.new),
+        duplicates=len(run.met),
+        refused=len(run.refusals),
+        left=len(run.left),
+        changed=bool(run.new) or bool(run.finished) or run.restored,
+        refusals=tuple(_in_order(run.refusals)),
+        left_names=tuple(drop.shown for drop in _in_order(run.left)),
+        totals=counts(entries),
+        twins=twins,
+    )
+
+
+def _in_order(numbered: Sequence[tuple[int, Any]]) -> list[Any]:
+    return [each for _, each in sorted(numbered, key=lambda pair: pair[0])]
+
+
+def _delete_safe(run: _Run) -> None:
+    for path, seen in run.safe.items():
         try:
-            if drops.identity(drop.path) == seen:  # else something new has taken its name
-                drop.path.unlink()
+            if drops.identity(path) == seen:  # else something new has taken its name
+                path.unlink()
         except OSError:
             pass  # a folder that we may not change; the file is a duplicate the next time
 
 
 def _nothing(run: _Run, source: Path) -> str:
-    reasons = Counter(refusal.reason for refusal in run.refusals)
+    refusals = _in_order(run.refusals)
+    reasons = Counter(refusal.reason for refusal in refusals)
     said = ", ".join(f"{count} {code}" for code, count in sorted(reasons.items()))
-    first = run.refusals[0] if run.refusals else None
-    example = f"; for example {first.name!r}: {first.detail}" if first else ""
+    example = f"; for example {refusals[0].name!r}: {refusals[0].detail}" if refusals else ""
     what = "photograph" if run.collection == PHOTOS else f"artwork for the new style {run.collection!r}"
     return (
         f"no file of {source} can be taken as a{'n' if run.collection != PHOTOS else ''} {what}: "
-        f"{len(run.refusals)} refused ({said or 'none'}), {len(run.left)} still arriving{example}"
+        f"{len(refusals)} refused ({said or 'none'}), {len(run.left)} still arriving{example}"
     )
 
 
@@ -314,7 +402,7 @@ def _check_space(found: list[Drop], workspace: Workspace) -> None:
         try:
             size += drop.path.lstat().st_size
         except OSError:
-            continue  # gone since; it is left out below as well
+            continue  # gone since; it is left out later as well
     require_free_space(workspace.root, 2 * size, "the images and DVC's copy of them")
 
 
@@ -336,16 +424,3 @@ def _collection_of(folder: Path) -> str:
         return check_name(name, "style")
     except ValueError as error:
         raise ValueError(f"inbox folder {folder.name!r} gives no style's name; rename it ({error})") from error
-
-
-@contextmanager
-def _only_one(workspace: Workspace) -> Iterator[None]:
-    """Hold the workspace's ingest lock; the system lets go of it when the process ends, however it does."""
-    path = workspace.var / "locks" / "ingest.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"another ingest is under way in {workspace.root}; wait until it is finished") from error
-        yield

@@ -57,10 +57,15 @@ def read_manifest(folder: Path) -> list[Entry]:
     if not path.is_file():
         return []
     lines = path.read_text(encoding="ascii", errors="replace").splitlines()
-    return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+    return [parse_entry(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
 
 
-def _parse(line: str, where: str) -> Entry:
+def parse_entry(line: str, where: str) -> Entry:
+    """Return the entry of a manifest's line.
+
+    Raises:
+        ValueError: it is damaged; the message begins with `where`.
+    """
     try:
         record: dict[str, Any] = json.loads(line)
         box = record.setdefault("box", None)  # before version 0.2 nothing was cropped

@@ -47,6 +47,7 @@ class Archives:
     max_members: Annotated[int, Between(1, 10_000_000)]
     max_bytes: Annotated[int, Between(10_000, 10_000_000_000_000)]  # unpacked, of all members
     max_ratio: Annotated[float, Between(2, 100_000)]  # unpacked bytes / packed bytes
+    max_seconds: Annotated[float, Between(1, 1_000_000)]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,20 +123,19 @@ def sha256_of(path: Path) -> tuple[str, int]:
         Refused: unreadable, not_regular.
         StillArriving: it changed.
     """
-    return _read(path, None)
+    return _read(path, lambda chunk: None)
 
 
-def copy_to(path: Path, target: Path, sha256: str) -> Copy:
-    """Copy a regular file durably (synced, not renamed) and return the copy.
+def copy_to(path: Path, target: Path) -> Copy:
+    """Copy a regular file in one pass (not synced) and return the copy.
 
     Raises:
-        StillArriving: its content is no longer what `sha256` says.
+        Refused: unreadable, not_regular.
+        StillArriving: it changed meanwhile.
         OSError: the copy cannot be written.
     """
-    actual, size = _read(path, target)
-    if actual != sha256:
-        target.unlink()
-        raise StillArriving("it changed while it was read")
+    with target.open("wb") as output:
+        sha256, size = _read(path, output.write)
     return Copy(target, sha256, size)
 
 
@@ -146,8 +145,8 @@ def identity(path: Path) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _read(path: Path, target: Path | None) -> tuple[str, int]:
-    """Hash a file, and copy it if there is a `target`."""
+def _read(path: Path, use: Callable[[bytes], object]) -> tuple[str, int]:
+    """Hash a file, give each of its parts to `use`, and return hash and size."""
     try:
         # No link is followed and no FIFO waited for, whatever took the file's place since it was looked at.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -160,18 +159,11 @@ def _read(path: Path, target: Path | None) -> tuple[str, int]:
         if not stat.S_ISREG(before.st_mode):
             raise Refused("not_regular", "it is no file")
         digest = hashlib.sha256()
-        with open(target if target else os.devnull, "wb") as output:  # noqa: PTH123 (devnull is no path of ours)
-            while chunk := _chunk(stream):
-                digest.update(chunk)
-                if target:
-                    output.write(chunk)
-            if target:
-                output.flush()
-                os.fsync(output.fileno())
+        while chunk := _chunk(stream):
+            digest.update(chunk)
+            use(chunk)
         after = os.fstat(handle)
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        if target:
-            target.unlink()
         raise StillArriving("it changed while it was read")
     return digest.hexdigest(), after.st_size
 

@@ -15,6 +15,7 @@ from PIL import Image
 from pipeline.files import sha256_bytes
 from pipeline.manifest import Entry, Split
 
+SCHEME = "phash-1"  # of `perceptual_hash`: change it with what that returns
 MIN_GROUPS = 4  # with fewer, nothing can be spared for evaluation
 MIN_TEST_GROUPS = 2
 
@@ -69,6 +70,16 @@ def place(
         groups[at], splits[at] = placement.group, placement.split
         placements.append(placement)
     return placements
+
+
+def near_pairs(first: Sequence[Entry], second: Sequence[Entry], distance: int) -> list[tuple[Entry, Entry, int]]:
+    """Return the pairs of images, one of each list, that differ in at most `distance` bits, and in how many."""
+    hashes = np.array([int(entry.phash, 16) for entry in second], np.uint64)
+    pairs = []
+    for one in first:
+        near, bits = _near(hashes, np.uint64(int(one.phash, 16)), distance)
+        pairs += [(one, second[at], int(difference)) for at, difference in zip(near, bits, strict=True)]
+    return pairs
 
 
 def _near(hashes: np.ndarray, one: np.uint64, distance: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,16 @@ from pipeline.intake.quarantine import Refusal
 
 
 @dataclass(frozen=True)
+class Twin:
+    """An accepted image that another collection holds too: the same bytes (`exact`), or one that looks alike."""
+
+    name: str
+    collection: str
+    other_name: str
+    exact: bool
+
+
+@dataclass(frozen=True)
 class IngestResult:
     """What became of the files of a folder; accepted + duplicates + refused + left = all files.
 
@@ -27,6 +37,7 @@ class IngestResult:
     refusals: tuple[Refusal, ...] = ()
     left_names: tuple[str, ...] = ()
     totals: Mapping[str, int] = field(default_factory=dict)
+    twins: tuple[Twin, ...] = ()
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -58,4 +69,5 @@ class IngestResult:
             refusals=self.refusals + later.refusals,
             left_names=self.left_names + later.left_names,
             totals=later.totals,
+            twins=self.twins + later.twins,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from pipeline.ingest import IngestResult
 from pipeline.intake import drops
 from pipeline.intake.quarantine import read_quarantine
 from pipeline.manifest import Entry, read_manifest
+from pipeline.process import exclusive
 from pipeline.recipes import load_book
 from pipeline.workspace import Workspace
 from tests.pipeline.pictures import encoded, fill, make_workspace, small_params, texture
@@ -253,7 +255,10 @@ def test_lost_image_is_put_back(workspace: Workspace, tmp_path: Path) -> None:
 
 def test_only_one_ingest_at_a_time(workspace: Workspace, tmp_path: Path) -> None:
     source = fill(tmp_path / "in", range(3))
-    with ingest._only_one(workspace), pytest.raises(ValueError, match="another ingest is under way"):
+    with (
+        exclusive(workspace.var / "locks" / "ingest.lock", "it"),
+        pytest.raises(ValueError, match=r"an ingest in .* is already running"),
+    ):
         take(workspace, source)
     assert take(workspace, source).accepted == 3
 
@@ -305,16 +310,18 @@ def test_file_from_a_wrong_clock_does_not_arrive_for_ever(
 def test_file_that_changes_while_read_is_left(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = fill(workspace.inbox / "monet", range(3))
     age(folder)
-    hashed = drops.sha256_of
+    read, growing = drops._chunk, folder / "0001.png"
+    size = growing.stat().st_size
 
-    def overtaken(path: Path) -> tuple[str, int]:
-        result = hashed(path)
-        if path.name == "0001.png":
-            path.write_bytes(encoded(texture(77)))
-        return result
+    def overtaken(stream: io.BufferedReader) -> bytes:
+        chunk = read(stream)
+        if os.fstat(stream.fileno()).st_ino == growing.stat().st_ino and growing.stat().st_size == size:
+            with growing.open("ab") as writer:
+                writer.write(b"more")
+        return chunk
 
-    monkeypatch.setattr(drops, "sha256_of", overtaken)
-    result = inbox(workspace)["monet"]
+    monkeypatch.setattr(drops, "_chunk", overtaken)
+    result = ingest.ingest_inbox(workspace, small_params(executor="inline"), tracked=False)["monet"]
     assert (result.accepted, result.left) == (2, 1)
     assert [path.name for path in folder.iterdir()] == ["0001.png"]
 

@@ -1,0 +1,157 @@
+"""Where files are opened: contained worker processes, or this process. Chosen by `ingest.executor` in params.yaml.
+
+An executor has the shape of `concurrent.futures`: `submit(function, *arguments)` returns a future. That is all that
+ingestion asks of it, so a cluster's executor fits in: one more function in EXECUTORS. A future that raises TimeoutError
+stands for a file that took too long, `WorkerLost` or `BrokenExecutor` for one that killed its worker.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future
+from multiprocessing import forkserver
+from typing import TYPE_CHECKING, Any
+
+from pipeline.images import Refused
+from pipeline.process import die_with_parent
+
+if TYPE_CHECKING:
+    from pipeline.params import Ingest
+
+_PRELOADED = ["pipeline.intake.inspection"]  # imported once, not by each worker
+
+
+class WorkerLost(BrokenExecutor):  # noqa: N818 (what became of the worker, not a failure of ours)
+    """A worker process ended while it worked: a decoder crashed it, or the system took its memory back."""
+
+
+class Contained(Executor):
+    """Worker processes, each with a limit of memory, and of time for each call. A worker that dies costs one call."""
+
+    def __init__(self, workers: int, seconds: float, memory_mb: int) -> None:
+        """Start no more than `workers` processes, each when it is first needed."""
+        import pebble
+
+        # Not forked from this process, which may run threads (a flow does), and not started from nothing each time.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(_PRELOADED)
+        self._seconds = seconds
+        self._pool = pebble.ProcessPool(workers, initializer=confine, initargs=(memory_mb,), context=context)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Return the future of a call; it raises TimeoutError or WorkerLost when a limit ended it."""
+        return _translated(self._pool.schedule(fn, args, kwargs, timeout=self._seconds))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers; calls that have not ended are given up."""
+        end = self._pool.stop if cancel_futures else self._pool.close
+        end()  # type: ignore[no-untyped-call]  # pebble annotates all but these
+        if wait:
+            self._pool.join()
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """End the workers, at once after an error or Ctrl-C."""
+        self.shutdown(cancel_futures=kind is not None)
+
+
+class Inline(Executor):
+    """This process and no limits: for a debugger."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call at once and return the finished future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def _processes(ingest: Ingest, seconds: float) -> Executor:
+    return Contained(worker_count(ingest), seconds, ingest.decoder_memory_mb)
+
+
+def _inline(ingest: Ingest, seconds: float) -> Executor:
+    return Inline()
+
+
+EXECUTORS: dict[str, Callable[[Ingest, float], Executor]] = {"processes": _processes, "inline": _inline}
+
+
+def open_executor(ingest: Ingest, seconds: float) -> Executor:
+    """Return the executor that params name, for calls of at most `seconds`; use it in a `with` block."""
+    return EXECUTORS[ingest.executor](ingest, seconds)
+
+
+def worker_count(ingest: Ingest) -> int:
+    """Return how many workers params ask for; 0 means one for each core this process may use."""
+    return ingest.workers or len(os.sched_getaffinity(0))
+
+
+def limit_reached(error: BaseException, ingest: Ingest) -> Refused:
+    """Return the refusal that a future's failure means for its file.
+
+    Raises:
+        BaseException: `error` itself, when it is none of a file's doing.
+    """
+    if isinstance(error, TimeoutError):
+        seconds = f"{ingest.decode_seconds:g} s"
+        return Refused("decoder_timeout", f"opening it took longer than ingest.decode_seconds ({seconds})")
+    if isinstance(error, BrokenExecutor):
+        return Refused("decoder_crash", f"opening it ended the worker process ({error})")
+    if isinstance(error, MemoryError):
+        return Refused(
+            "decoder_crash", f"opening it takes more than ingest.decoder_memory_mb ({ingest.decoder_memory_mb} MB)"
+        )
+    raise error
+
+
+def confine(memory_mb: int) -> None:
+    """Make this process a worker: it ends with its parent, leaves Ctrl-C to it, and may take `memory_mb` more."""
+    _let_forkserver_end()
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit = _address_space() + memory_mb * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _let_forkserver_end() -> None:
+    """Close the pipe whose end tells the forkserver that we are gone: it was handed to this worker as well.
+
+    While a busy worker holds it, neither forkserver nor worker would end with a process that was killed.
+    """
+    server: Any = forkserver._forkserver  # private: a test with a killed parent tells when it changes
+    if server._forkserver_alive_fd is not None:
+        os.close(server._forkserver_alive_fd)
+        server._forkserver_alive_fd = None
+
+
+def _address_space() -> int:
+    with open("/proc/self/statm") as stream:  # noqa: PTH123 (no file of ours)
+        return int(stream.read().split()[0]) * resource.getpagesize()
+
+
+def _translated(inner: Future[Any]) -> Future[Any]:
+    """Return a future that says WorkerLost where pebble's says ProcessExpired."""
+    import pebble
+
+    outer: Future[Any] = Future()
+
+    def finish(done: Future[Any]) -> None:
+        error = done.exception()
+        if isinstance(error, pebble.ProcessExpired):
+            code = error.exitcode or 0
+            how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+            outer.set_exception(WorkerLost(how))
+        elif error is not None:
+            outer.set_exception(error)
+        else:
+            outer.set_result(done.result())
+
+    inner.add_done_callback(finish)
+    return outer
