@@ -12,11 +12,6 @@ from pipeline.workspace import Workspace, check_name
 
 METHODS = ("cut",)
 _KEYS = ("method", "style", "overrides")
-_HEADER = """\
-# The models to build. `atelier ingest` adds a style and its default recipe; edit by hand for more.
-#   styles:  one data stage each
-#   recipes: name -> method, style, overrides of params.yaml (seed, train, evaluate, the method's own)
-"""
 
 
 @dataclass(frozen=True)
@@ -81,9 +76,7 @@ def _recipe(name: str, entry: Any, styles: tuple[str, ...]) -> Recipe:
         raise ValueError(f"recipe {name!r}: overrides must be a mapping like params.yaml, not {overrides!r}")
     for key in overrides:
         if key not in OVERRIDABLE:
-            raise ValueError(
-                f"recipe {name!r} overrides {key!r}; a recipe may override {', '.join(OVERRIDABLE)}"
-            )
+            raise ValueError(f"recipe {name!r} overrides {key!r}; a recipe may override {', '.join(OVERRIDABLE)}")
     return Recipe(name, entry["method"], entry["style"], overrides)
 
 
@@ -101,19 +94,76 @@ def recipe_params(workspace: Workspace, recipe: Recipe) -> Params:
 
 
 def add_style(workspace: Workspace, style: str, method: str = "cut") -> bool:
-    """Add a style and its default recipe of the same name; return whether anything changed."""
+    """Add a style and its default recipe of the same name; return whether anything changed.
+
+    Everything that stands in recipes.yaml, comments too, stays to the letter.
+
+    Raises:
+        ValueError: the file is wrong, or written in a way that this cannot add to.
+    """
     check_name(style, "style")
     book = load_book(workspace)
     if style in book.styles:
         return False
-    styles = sorted({*book.styles, style})
-    recipes = {
-        name: {"method": recipe.method, "style": recipe.style, "overrides": dict(recipe.overrides)}
-        for name, recipe in book.recipes.items()
-    }
-    recipes.setdefault(style, {"method": method, "style": style, "overrides": {}})
     import yaml  # here for the same reason as in params.read_tree
 
-    body = yaml.safe_dump({"styles": styles, "recipes": recipes}, sort_keys=True, allow_unicode=True)
-    write_atomic(workspace.recipes_file, _HEADER + body)
+    text = workspace.recipes_file.read_bytes().decode()
+    after = yaml.safe_load(text)
+    after["styles"] = [*(after["styles"] or ()), style]
+    recipe = {"method": method, "style": style, "overrides": {}}
+    if style not in book.recipes:
+        after["recipes"] = {**(after["recipes"] or {}), style: recipe}
+    changed = _added(text, style, method, with_recipe=style not in book.recipes)
+    try:
+        right = yaml.safe_load(changed) == after
+    except yaml.YAMLError:
+        right = False
+    if not right:
+        raise ValueError(
+            f"recipes.yaml is written in a way that style {style!r} cannot be added to; add it by hand: to `styles`, "
+            f"and to `recipes` with {recipe}"
+        )
+    write_atomic(workspace.recipes_file, changed)
     return True
+
+
+def _added(text: str, style: str, method: str, *, with_recipe: bool) -> str:
+    """Return recipes.yaml with lines, or items in brackets, for a style and its recipe."""
+    import yaml
+
+    # Digits first would be a number or a date to one YAML reader or another, and `on` is a truth value.
+    name = style if style[0].isalpha() and yaml.safe_load(style) == style else f'"{style}"'
+    root: Any = yaml.compose(text, yaml.SafeLoader)  # its nodes know where they stand in the text
+    nodes = {key.value: node for key, node in root.value}
+    recipe = (f"method: {method}", f"style: {name}", "overrides: {}")
+    edits = [_appended(text, nodes["styles"], 0, [f"- {name}"], name)]
+    if with_recipe:
+        lines = [f"{name}:", *(f"  {line}" for line in recipe)]
+        edits.append(_appended(text, nodes["recipes"], 2, lines, f"{name}: {{{', '.join(recipe)}}}"))
+    for start, end, new in sorted(edits, reverse=True):  # from the end, so that the places stay right
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _appended(text: str, node: Any, indent: int, lines: list[str], item: str) -> tuple[int, int, str]:
+    """Return what to put where (start, end, new text) so that a YAML list or mapping has one more at its end.
+
+    Args:
+        text: the whole file.
+        node: the list or mapping in it.
+        indent: of its items, where it has none yet.
+        lines: the item on lines of its own.
+        item: the item as it stands in brackets.
+    """
+    start, end = node.start_mark.index, node.end_mark.index
+    if node.value and node.flow_style:
+        return end - 1, end - 1, f", {item}"
+    if node.value:
+        above = text[:end].split("\n")
+        while not above[-1].strip() or above[-1].lstrip().startswith("#"):
+            above.pop()  # a comment below a block is most often about what follows
+        start = end = len("\n".join(above))
+        indent, rest = node.start_mark.column, ""
+    else:
+        start, rest = len(text[:start].rstrip(" ")), text[end:].partition("\n")[0]
+    return start, end + len(rest), rest.rstrip() + "".join(f"\n{' ' * indent}{line}" for line in lines)

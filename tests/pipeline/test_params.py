@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.params import load_params, merge, parse, read_tree
@@ -90,8 +90,73 @@ def test_a_new_style_gets_a_recipe_of_its_name_once(tmp_path: Path) -> None:
     assert not add_style(workspace, "monet")
     assert workspace.recipes_file.read_bytes() == before
     book = load_book(workspace)
-    assert book.styles == ("hokusai", "monet")
+    assert book.styles == ("monet", "hokusai")
     assert book.recipe("monet").style == "monet"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(
+            "# ours\nstyles: []  # none yet\n\n# models\nrecipes: {}\n# end\n",
+            "# ours\nstyles:  # none yet\n- ink\n\n# models\nrecipes:\n  ink:\n    method: cut\n    style: ink\n"
+            "    overrides: {}\n# end\n",
+            id="the first style",
+        ),
+        pytest.param(
+            "styles:\n- oil  # first\n# models\nrecipes:\n  # long\n  oil:\n    method: cut\n    style: oil\n"
+            "    overrides:\n      seed: 7  # lucky\n\n  # later: more\n",
+            "styles:\n- oil  # first\n- ink\n# models\nrecipes:\n  # long\n  oil:\n    method: cut\n    style: oil\n"
+            "    overrides:\n      seed: 7  # lucky\n  ink:\n    method: cut\n    style: ink\n    overrides: {}\n\n"
+            "  # later: more\n",
+            id="comments stay where they are",
+        ),
+        pytest.param(
+            "recipes: {oil: {method: cut, style: oil, overrides: {}}}  # one\nstyles: [oil]",
+            "recipes: {oil: {method: cut, style: oil, overrides: {}}, ink: {method: cut, style: ink, overrides: {}}}"
+            "  # one\nstyles: [oil, ink]",
+            id="brackets, other order, no newline at the end",
+        ),
+        pytest.param(
+            "styles:\n    - oil\nrecipes:\n    ink:\n        {method: cut, style: oil, overrides: {train: "
+            "{steps: 5e1}}}\n",
+            "styles:\n    - oil\n    - ink\nrecipes:\n    ink:\n        {method: cut, style: oil, overrides: {train: "
+            "{steps: 5e1}}}\n",
+            id="a recipe of that name is there",
+        ),
+        pytest.param(
+            "styles:\nrecipes:",
+            "styles:\n- ink\nrecipes:\n  ink:\n    method: cut\n    style: ink\n    overrides: {}",
+            id="nothing at all",
+        ),
+    ],
+)
+def test_adding_a_style_leaves_everything_else_to_the_letter(tmp_path: Path, before: str, after: str) -> None:
+    workspace = _workspace(tmp_path, {})
+    workspace.recipes_file.write_text(before)
+    assert add_style(workspace, "ink")
+    assert workspace.recipes_file.read_text() == after
+    assert "ink" in load_book(workspace).styles
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    names=st.lists(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,8}", fullmatch=True), max_size=4), indent=st.integers(2, 6)
+)
+@example(names=["on", "null", "1e5", "2001-01-01", "0x1f", "y", "inf", "1_000", "no"], indent=2)
+def test_any_name_of_a_style_is_read_as_that_name(tmp_path: Path, names: list[str], indent: int) -> None:
+    from ruamel.yaml import YAML  # reads YAML 1.2, as DVC does
+
+    names = [name for name in dict.fromkeys(names) if name not in ("photos", "quarantine")]
+    workspace = _workspace(tmp_path, {})
+    first = {"styles": ["a-first"], "recipes": {"a-first": {"method": "cut", "style": "a-first", "overrides": {}}}}
+    workspace.recipes_file.write_text(yaml.safe_dump(first, indent=indent, sort_keys=False))
+    for name in names:
+        add_style(workspace, name)
+    book = load_book(workspace)
+    assert book.styles == tuple(dict.fromkeys(["a-first", *names]))
+    assert list(book.recipes) == list(book.styles)
+    assert YAML(typ="safe").load(workspace.recipes_file.read_text())["styles"] == list(book.styles)
 
 
 def test_overrides_reach_the_recipes_parameters_and_no_other(tmp_path: Path) -> None:
