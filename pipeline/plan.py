@@ -14,6 +14,9 @@ from pipeline.recipes import Book, Recipe, load_book
 from pipeline.terminal import capture
 from pipeline.workspace import Workspace
 
+# What DVC says while another of its commands holds the repository, or a file of it.
+_IN_USE = ("Unable to acquire lock", "is busy, it is being blocked by")
+
 Kind = Literal["new", "data", "params", "code", "output", "upstream"]
 
 
@@ -88,7 +91,7 @@ def read_status(workspace: Workspace) -> Tree:
     done = capture(workspace, [sys.executable, "-P", "-m", "dvc", "status", "--json"])
     if done.returncode != 0:
         said = " ".join(done.stderr.split()).removeprefix("ERROR: ")
-        if "lock" in said:
+        if any(words in said for words in _IN_USE):
             said = f"another DVC command is running here ({said})"
         raise ValueError(f"`dvc status` failed: {said or f'exit status {done.returncode}'}")
     status: Tree = json.loads(done.stdout or "{}")

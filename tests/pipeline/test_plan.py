@@ -1,12 +1,16 @@
 """What is stale and why, from real answers of `dvc status`."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pipeline.plan import explain, plan, stages_of
+from pipeline.plan import explain, plan, read_status, stages_of
 from pipeline.recipes import Book, Recipe
 from pipeline.workspace import Workspace
 
@@ -72,9 +76,7 @@ def test_every_change_has_its_kind(change: Any, kind: str) -> None:
 
 
 def test_a_stage_that_never_ran_is_new_and_not_a_list_of_missing_files() -> None:
-    status = {
-        stage: [{"changed deps": {"params.yaml": "new", "pipeline/files.py": "modified"}}] for stage in STAGES
-    }
+    status = {stage: [{"changed deps": {"params.yaml": "new", "pipeline/files.py": "modified"}}] for stage in STAGES}
     lock = {stage: entry for stage, entry in LOCK.items() if "ink" not in stage and stage != "prepare_photos"}
     found = explain(status, lock, VALUES, BOOK)[1]
     assert found.kinds == ("new",)
@@ -98,3 +100,36 @@ def test_without_dvc_it_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "recipes.yaml").write_text(f"styles: [ink]\nrecipes: {{ink: {entry}}}\n")
     with pytest.raises(ValueError, match="run `dvc init` there"):
         plan(Workspace(tmp_path))
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Workspace:
+    """A git and DVC repository with one stage, built."""
+    (tmp_path / "dvc.yaml").write_text("stages: {make: {cmd: touch made, outs: [made]}}\n")
+    dvc = [sys.executable, "-m", "dvc"]
+    for command in (["git", "init", "-q"], [*dvc, "init", "-q"], [*dvc, "repro", "-q"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    return Workspace(tmp_path)
+
+
+def test_a_repository_that_another_dvc_command_holds_is_told_so(repository: Workspace) -> None:
+    from dvc.repo import Repo  # type: ignore[import-untyped]
+
+    assert read_status(repository) == {}
+    with Repo(repository.root).lock, pytest.raises(ValueError, match="another DVC command is running here"):
+        read_status(repository)
+
+
+def test_a_broken_lock_file_is_no_other_command(repository: Workspace) -> None:
+    (repository.root / "dvc.lock").write_text('schema: "2.0"\nstages: 5\n')
+    with pytest.raises(ValueError, match=r"dvc\.lock.*validation failed") as broken:
+        read_status(repository)
+    assert "another" not in str(broken.value)
+
+
+def test_a_file_that_another_dvc_command_uses_is_told_too(repository: Workspace) -> None:
+    held = {"pid": os.getpid(), "cmd": "dvc repro"}
+    made = str(repository.root / "made")
+    (repository.root / ".dvc" / "tmp" / "rwlock").write_text(json.dumps({"read": {}, "write": {made: held}}))
+    with pytest.raises(ValueError, match=r"another DVC command is running here .*is busy"):
+        read_status(repository)
