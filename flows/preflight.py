@@ -1,9 +1,13 @@
-"""What would stop a retrain, found in milliseconds and before anything is started or changed."""
+"""What would stop a retrain, found before anything is started or changed.
+
+That takes milliseconds, but for the first time after the declared transforms changed: see `check_augmentation`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.check import check_augmentation
 from pipeline.files import require_free_space
 from pipeline.intake.drops import find_drops
 from pipeline.manifest import read_manifest
@@ -20,8 +24,8 @@ def preflight(workspace: Workspace, names: Sequence[str] | None) -> None:
     What waits in the inbox counts, since a retrain ingests it first.
 
     Raises:
-        ValueError: wrong parameters or recipes, an unknown recipe, no style, a style or the photographs with too
-            few images, or too little disk space. The message says what to do.
+        ValueError: wrong parameters, transforms or recipes, an unknown recipe, no style, a style or the photographs
+            with too few images, or too little disk space. The message says what to do.
     """
     params = load_params(workspace.params_file)
     book = load_book(workspace)
@@ -45,6 +49,7 @@ def preflight(workspace: Workspace, names: Sequence[str] | None) -> None:
     if too_small and (names or not _others(book, too_small, waiting)):
         raise ValueError(next(iter(too_small.values())))
     require_free_space(workspace.root, NEEDED_BYTES, "a retrain")
+    check_augmentation(workspace, params)  # last, because it may take seconds
 
 
 def ready(workspace: Workspace, names: Sequence[str] | None) -> tuple[list[Recipe], dict[str, str]]:

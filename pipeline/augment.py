@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.files import sha256_bytes
+from pipeline.files import canonical_json, sha256_bytes
 
 if TYPE_CHECKING:
-    from pipeline.params import Transform
+    from pipeline.params import Augment, Transform
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -109,6 +109,16 @@ class Augmenter:
         return image
 
 
+def check(declared: Augment, crop: int) -> None:
+    """Return when the transforms of both domains can make crops of `crop` px.
+
+    Raises:
+        ValueError: see `Augmenter`; the message names the key in params.yaml.
+    """
+    for domain, transforms in (("paintings", declared.paintings), ("photos", declared.photos)):
+        Augmenter(transforms, crop, f"prepare.augment.{domain}")
+
+
 def smallest_window(transforms: Sequence[Transform], crop: int, width: int, height: int) -> float:
     """Return the side (px) of the smallest square that the transforms may enlarge or reduce to a crop."""
     for transform in transforms:
@@ -132,6 +142,10 @@ def _build(transform: Transform, crop: int, where: str, library: Any, cv2: Any) 
             raise ValueError(
                 f"{where}: {transform.name} has no argument {name!r}; it takes {', '.join(known) or 'none'}"
             )
+    try:
+        canonical_json(transform.args)
+    except (ValueError, TypeError) as error:  # YAML knows dates, and numbers that are none
+        raise ValueError(f"{where}: an argument of {transform.name} is no plain value: {_one_line(error)}") from error
     try:
         return kind(**{**_defaults(transform.name, cv2), **transform.args, **filled})
     except (ValueError, TypeError) as error:

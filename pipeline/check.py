@@ -6,10 +6,13 @@ Without it `dvc repro` in a workspace that has no style would end in "up to date
 from __future__ import annotations
 
 import argparse
+from importlib.metadata import version
 from pathlib import Path
 
+from pipeline import augment
 from pipeline.entry import run_stage
-from pipeline.params import load_params
+from pipeline.files import digest_json, sha256_file, write_atomic
+from pipeline.params import Params, load_params
 from pipeline.recipes import load_book, recipe_params
 from pipeline.workspace import Workspace
 
@@ -20,7 +23,7 @@ def main(workspace: Workspace) -> None:
     Raises:
         ValueError: what is wrong, and what to do.
     """
-    load_params(workspace.params_file)
+    check_augmentation(workspace, load_params(workspace.params_file))
     book = load_book(workspace)
     if not book.recipes:
         raise ValueError(
@@ -29,6 +32,23 @@ def main(workspace: Workspace) -> None:
         )
     for recipe in book.recipes.values():
         recipe_params(workspace, recipe)
+
+
+def check_augmentation(workspace: Workspace, params: Params) -> None:
+    """Return when the declared transforms are right: names, arguments and values.
+
+    Only albumentations can tell, and importing it takes seconds. So what was found right is remembered under
+    `work/cache/`, and the import is paid once for each declaration, not at each retrain.
+
+    Raises:
+        ValueError: a wrong one; the message names its place, such as `prepare.augment.photos[1]`.
+    """
+    prepare = params.prepare
+    judge = [sha256_file(Path(augment.__file__)), version("albumentations")]
+    remembered = workspace.work / "cache" / "augmentation" / digest_json([repr(prepare.augment), prepare.crop, *judge])
+    if not remembered.is_file():
+        augment.check(prepare.augment, prepare.crop)
+        write_atomic(remembered, "found right\n")
 
 
 def _command() -> None:

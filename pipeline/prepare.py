@@ -87,10 +87,12 @@ def main(collection: str, workspace: Workspace, params: Params) -> Path:
     code = _code_digest()
     # The image's hash comes first, so that all that was ever made of a removed image can be found.
     made = {entry.sha256: cache / f"{entry.sha256}-{recipe.key(entry, code)}.png" for entry in entries}
-    missing = [entry for entry in entries if not _whole(made[entry.sha256])]
-    _verify(folder, [entry for entry in entries if _whole(made[entry.sha256])], collection)
+    missing = {entry.sha256: entry for entry in entries if not _whole(made[entry.sha256])}
+    verified = Verified(workspace.work / "cache" / "verified" / f"{collection}.json")
+    _verify(folder, [entry for entry in entries if entry.sha256 not in missing], verified, collection)
     if missing:
-        _make(missing, folder, recipe, made, collection)
+        _make(list(missing.values()), folder, recipe, made, verified, collection)
+    verified.save(entries)
     final = workspace.prepared(collection)
     with staged_directory(final) as staging:
         for entry in entries:

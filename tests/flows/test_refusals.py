@@ -59,6 +59,21 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "missing key": (edit("params.yaml", "seed: 20", ""), [], "missing key 'seed'"),
     "wrong value": (edit("params.yaml", "decay_from: 0.5", "decay_from: 1.5"), [], "'train.decay_from' is 1.5"),
     "wrong type": (edit("params.yaml", "decay_from: 0.5", "decay_from: half"), [], "'train.decay_from'"),
+    "unknown transform": (
+        edit("params.yaml", "{name: HorizontalFlip, args: {p: 0.5}}", "{name: Mirror, args: {}}"),
+        [],
+        r"prepare.augment.paintings\[1\]: unknown transform 'Mirror'; choose one of .*HorizontalFlip",
+    ),
+    "wrong argument of a transform": (
+        edit("params.yaml", "ratio: [0.9, 1.1]", "ratio: [0.9, 1.1], scle: 1"),
+        [],
+        r"prepare.augment.photos\[0\]: RandomResizedCrop has no argument 'scle'",
+    ),
+    "value of a transform out of range": (
+        edit("params.yaml", "scale: [0.25, 1.0]", "scale: [0.25, 1.5]"),
+        [],
+        r"prepare.augment.paintings\[0\]: RandomResizedCrop refuses its arguments: scale",
+    ),
     "no style": (edit("recipes.yaml", "styles: [ink]", "styles: []"), [], "'ink' is not in recipes.yaml's"),
     "nothing at all": (
         edit("recipes.yaml", RECIPES, "styles: []\nrecipes: {}\n"),

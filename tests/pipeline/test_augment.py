@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,8 @@ def test_turning_leaves_no_black_corners() -> None:
         ([Transform("RandomResizedCrop", {"size": [9, 9]})], "takes 'size' from prepare.crop; leave it out"),
         ([Transform("RandomResizedCrop", {"scale": [0.5, 7.0]})], "RandomResizedCrop refuses its arguments: scale"),
         ([Transform("RandomResizedCrop", {"scale": "big"})], "refuses its arguments: scale.*'big'"),
+        ([CROP, Transform("HorizontalFlip", {"p": float("nan")})], "an argument of HorizontalFlip is no plain value"),
+        ([CROP, Transform("HorizontalFlip", {"p": date(2026, 1, 1)})], "HorizontalFlip is no plain value.* date "),
         ([CROP, Transform("HorizontalFlip", {"p": 3})], "HorizontalFlip refuses its arguments: p"),
         ([FLIP], "exactly one of RandomResizedCrop, .*it holds none"),
         ([CROP, CROP], "exactly one of"),

@@ -209,6 +209,55 @@ def test_rotten_image_is_named(workspace: Workspace, cached: bool) -> None:
         prepare.main("monet", workspace, PARAMS)
 
 
+def test_an_image_that_was_found_whole_is_not_hashed_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workspace.collection("monet")
+    hashed: list[Path] = []
+
+    def counting(path: Path) -> str:
+        hashed.append(path)
+        return files.sha256_file(path)
+
+    prepare.main("monet", workspace, PARAMS)
+    monkeypatch.setattr(prepare, "sha256_file", counting)
+    prepare.main("monet", workspace, PARAMS)
+    assert not [path for path in hashed if path.parent == folder]
+    touched = folder / read_manifest(folder)[2].file
+    touched.write_bytes(touched.read_bytes())
+    prepare.main("monet", workspace, PARAMS)
+    assert [path for path in hashed if path.parent == folder] == [touched]
+    (workspace.work / "cache" / "verified" / "monet.json").write_text("[1, 2")
+    prepare.main("monet", workspace, PARAMS)
+    assert len([path for path in hashed if path.parent == folder]) == 13
+
+
+@pytest.mark.parametrize("same_size", [True, False])
+def test_image_damaged_after_a_run_that_found_it_whole_is_refused(workspace: Workspace, same_size: bool) -> None:
+    for _ in range(2):
+        prepare.main("monet", workspace, PARAMS)
+    entry = read_manifest(workspace.collection("monet"))[7]
+    path = workspace.collection("monet") / entry.file
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:] if same_size else whole[:-1])
+    for _ in range(2):  # what was refused is not remembered as whole
+        with pytest.raises(ValueError, match=f"{entry.file} is damaged"):
+            prepare.main("monet", workspace, PARAMS)
+
+
+def test_order_and_number_of_threads_decide_nothing(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = workspace.collection("monet")
+    first = contents(prepare.main("monet", workspace, PARAMS))
+    sheet = workspace.sheet("monet").read_bytes()
+    write_manifest(folder, read_manifest(folder)[::-1])
+    for threads in (1, 5):
+        shutil.rmtree(workspace.work)
+        monkeypatch.setattr(prepare, "_MAX_THREADS", threads)
+        monkeypatch.setattr(prepare.os, "cpu_count", lambda: 8)
+        assert contents(prepare.main("monet", workspace, PARAMS)) == first
+        assert workspace.sheet("monet").read_bytes() == sheet
+
+
 def test_unknown_style_names_those_known(workspace: Workspace) -> None:
     with pytest.raises(ValueError, match="no artworks of a style 'manet'; known: monet"):
         prepare.main("manet", workspace, PARAMS)
