@@ -1,6 +1,6 @@
 # Everything starts here: `make help`. Each target sets up .venv first, if it is not there or not current.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint lock clean
+.PHONY: help setup demo test test-full fuzz lint lock clean
 SHELL := /bin/sh
 
 VENV := .venv
@@ -38,6 +38,9 @@ test: lint ## ruff, mypy --strict and the test suite
 
 test-full: lint ## the same with the slow tests; writes benchmarks/results/test-full.txt
 	@$(BIN)/python scripts/test_full.py
+
+fuzz: $(STAMP) ## 5,000 damaged images through ingestion; writes benchmarks/results/fuzz.txt
+	@$(BIN)/python -m tests.fuzz
 
 lint: $(STAMP) ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -134,7 +134,7 @@ def _decode_opened(image: Image.Image, extension: str, limits: Limits, side: int
         raise _load_failure(error) from error
     flags = ["mpo"] if image.format == "MPO" else []
     rgb = _to_srgb(_upright(image, flags), flags)
-    if int(np.ptp(rgb.getextrema(), axis=1).max()) <= _FLAT:
+    if _is_flat(rgb):
         raise Refused("empty", "all pixels have the same colour")
     if _is_grey(rgb):
         flags.append("greyscale")
@@ -251,7 +251,7 @@ def _to_srgb(image: Image.Image, flags: list[str]) -> Image.Image:
             return rgb
         flags.append("alpha")
         return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
-    return _apply_profile(image if image.mode == "L" else image.convert("RGB"), profile, flags)
+    return _apply_profile(image if image.mode == "L" else _rgb(image), profile, flags)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -270,7 +270,7 @@ def _from_lab(image: Image.Image) -> Image.Image:
 def _apply_profile(image: Image.Image, profile: Any, flags: list[str]) -> Image.Image:
     """Return RGB from mode L, RGB or CMYK, through its embedded ICC profile if that is any good."""
     if not profile:
-        return image.convert("RGB")
+        return _rgb(image)
     try:
         embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = embedded.profile.xcolor_space.strip()
@@ -279,12 +279,12 @@ def _apply_profile(image: Image.Image, profile: Any, flags: list[str]) -> Image.
         if space != {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[image.mode]:
             raise ValueError(f"profile of {space} in an image of {image.mode}")
         if ImageCms.getProfileDescription(embedded).startswith("sRGB"):
-            return image.convert("RGB")  # through itself it would only cost rounding
+            return _rgb(image)  # through itself it would only cost rounding
         transform = ImageCms.buildTransform(embedded, ImageCms.createProfile("sRGB"), image.mode, "RGB")
         converted = _transformed(image, transform)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         flags.append("bad_profile")
-        return image.convert("RGB")
+        return _rgb(image)
     flags.append("profile")
     return converted
 
@@ -295,9 +295,24 @@ def _transformed(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> I
     return converted
 
 
+def _is_flat(rgb: Image.Image) -> bool:
+    """Return whether no channel spans more than a few levels; every pixel is asked only if a sample says so."""
+    if np.ptp(_sample(rgb), axis=(0, 1)).max() > _FLAT:
+        return False
+    return bool(np.ptp(rgb.getextrema(), axis=1).max() <= _FLAT)
+
+
 def _is_grey(rgb: Image.Image) -> bool:
-    sample = np.asarray(rgb.resize((64, 64), Image.Resampling.NEAREST)).astype(int)
-    return bool((sample.max(axis=2) - sample.min(axis=2)).max() <= _GREY)
+    return bool(np.ptp(_sample(rgb), axis=2).max() <= _GREY)
+
+
+def _sample(rgb: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.asarray(rgb.resize((64, 64), Image.Resampling.NEAREST))
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Return an image as mode RGB and apart from its file; pixels that are RGB are not copied, as by `convert`."""
+    return image._new(image.im) if image.mode == "RGB" else image.convert("RGB")
 
 
 def to_tensor(image: Image.Image) -> Tensor:

@@ -88,7 +88,7 @@ def ingest(
 
     Args:
         workspace: what to change.
-        source: folder, searched with its subfolders and its zip and tar files; names beginning with a dot are skipped.
+        source: folder, searched with its subfolders and archives (zip, tar); names beginning with a dot are skipped.
         collection: a style's name, or `photos`.
         params: `ingest` is used.
         move: for the inbox: leave files that are still arriving, and delete those whose content is safe.
@@ -176,13 +176,14 @@ def _begin(workspace: Workspace, collection: str, settings: Ingest) -> _Run:
     pointer = folder.with_name(f"{folder.name}.dvc")
     if pointer.exists() and not (folder / MANIFEST).exists():
         raise ValueError(f"{pointer} is there and its images are not; run `dvc checkout`, or `dvc pull` first")
-    for stale in folder.glob(".*.tmp"):
-        stale.unlink()
+    quarantine = workspace.quarantine(collection)
+    for place in (folder, quarantine, workspace.copies(collection).parent):
+        for stale in place.glob(".*.tmp"):  # half of a file that was being written when an ingest was killed
+            stale.unlink()
     rules = _rules(settings)
     entries = {entry.sha256: entry for entry in read_manifest(folder)}
     journal = Journal(workspace.work / "cache" / "ingest" / collection, rules)
     finished = {sha256: entry for sha256, entry in journal.read(folder).items() if sha256 not in entries}
-    quarantine = workspace.quarantine(collection)
     return _Run(
         collection=collection,
         folder=folder,
@@ -211,7 +212,7 @@ def _rules(settings: Ingest) -> str:
 
 @contextmanager
 def _staging(workspace: Workspace) -> Iterator[Path]:
-    """Yield an empty folder, beside the data and not in work/, which may be another disk: files are moved out of it."""
+    """Yield an empty folder beside the data, and not in work/, which may be another disk: files are moved there."""
     folder = workspace.root / "data" / ".ingest.tmp"
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed; the lock says that none is under way
     folder.mkdir(parents=True)
@@ -269,7 +270,8 @@ def _meet(run: _Run, item: Item, sha256: str) -> None:
 
 def _accept(run: _Run, judged: Judged, facts: Facts) -> None:
     """Store an image; one that is in the manifest and had gone missing is put back."""
-    assert judged.copy and judged.finding.sha256
+    assert judged.copy is not None
+    assert judged.finding.sha256 is not None
     drop, sha256 = judged.item.drop, judged.finding.sha256
     entry = Entry(
         sha256=sha256,

@@ -1,8 +1,8 @@
 """Where files are opened: contained worker processes, or this process. Chosen by `ingest.executor` in params.yaml.
 
-An executor has the shape of `concurrent.futures`: `submit(function, *arguments)` returns a future. That is all that
-ingestion asks of it, so a cluster's executor fits in: one more function in EXECUTORS. A future that raises TimeoutError
-stands for a file that took too long, `WorkerLost` or `BrokenExecutor` for one that killed its worker.
+An executor has the shape of `concurrent.futures`: `submit(function, *arguments)` returns a future. Ingestion asks for
+no more, so a cluster's executor fits in: one more function in EXECUTORS. A future that raises TimeoutError stands for
+a file that took too long, one that raises BrokenExecutor (`WorkerLost` is one) for a file that killed its worker.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PRELOADED = ["pipeline.intake.inspection"]  # imported once, not by each worker
 
 
-class WorkerLost(BrokenExecutor):  # noqa: N818 (what became of the worker, not a failure of ours)
+class WorkerLost(BrokenExecutor):
     """A worker process ended while it worked: a decoder crashed it, or the system took its memory back."""
 
 
@@ -111,10 +111,12 @@ def limit_reached(error: BaseException, ingest: Ingest) -> Refused:
 
 
 def confine(memory_mb: int) -> None:
-    """Make this process a worker: it ends with its parent, leaves Ctrl-C to it, and may take `memory_mb` more."""
+    """Make this process a worker: silent, ended with its parent, Ctrl-C left to that, `memory_mb` more at most."""
     _let_forkserver_end()
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (no file of ours)
+        os.dup2(nowhere.fileno(), 2)  # where decoders remark on every damaged file
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit = _address_space() + memory_mb * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -28,8 +28,8 @@ class Item:
     """One file to be judged.
 
     index is its place in the order of all; drop its name and folder for the record; path the regular file to read;
-    ours tells that it was unpacked by us, so that nothing else changes it; origin is the file in the folder that holds
-    it, and seen that file's identity when it was looked at.
+    ours tells that we unpacked it, so that nothing else changes it; origin is the file in the folder that holds it,
+    and seen that file's identity when it was looked at.
     """
 
     index: int
@@ -117,7 +117,7 @@ class Gathering:
         if whole.copy is None:
             yield whole
             return
-        finding = replace(whole.finding, extension="".join(Path(archive.drop.name).suffixes[-2:])[1:].lower() or "bin")
+        finding = replace(whole.finding, extension=Path(archive.drop.name).suffix[1:].lower())
         try:
             members = self._unpack(whole.copy, folder)
         except Refused as refusal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
@@ -20,7 +19,7 @@ class Journal:
         self._stream: TextIO | None = None
 
     def read(self, folder: Path) -> dict[str, Entry]:
-        """Return the entries whose image lies in `folder` to its last byte; a line that was cut off counts as none."""
+        """Return the entries whose image lies in `folder`, whole; a line that was cut off counts as none."""
         entries: dict[str, Entry] = {}
         lines = self.path.read_text(encoding="ascii", errors="replace").splitlines() if self.path.is_file() else ()
         for line in lines:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from pipeline.manifest import Entry, read_manifest
 from pipeline.process import exclusive
 from pipeline.recipes import load_book
 from pipeline.workspace import Workspace
+from tests import fuzz
 from tests.pipeline.pictures import encoded, fill, make_workspace, small_params, texture
 
 PARAMS = small_params()
@@ -432,6 +434,15 @@ def test_every_file_is_accounted_for(tmp_path: Path, contents: list[bytes | int]
     kept = {path.stem for path in (root / "data").rglob("*") if path.suffix in (".png", ".bin")}
     assert kept == {hashlib.sha256(encoded(texture(c)) if isinstance(c, int) else c).hexdigest() for c in contents}
     assert list(folder.iterdir()) == []
+
+
+def test_damaged_images_are_accounted_for_and_none_ends_the_ingest(workspace: Workspace) -> None:
+    draw, whole = random.Random(7), fuzz.originals()
+    contents = [fuzz.mutated(draw.choice(whole), whole, draw) for _ in range(150)]
+    result = fuzz.batch(workspace, small_params(quiet_seconds=0.0, decode_seconds=20.0), contents)
+    assert result.accepted > 10
+    assert result.refused > 50
+    assert (result.left, result.reasons.get("decoder_timeout", 0)) == (0, 0)
 
 
 def test_dvc_tracks_the_collection_and_again_after_an_interruption(workspace: Workspace, tmp_path: Path) -> None:
