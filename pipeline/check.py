@@ -45,7 +45,8 @@ def check_augmentation(workspace: Workspace, params: Params) -> None:
     """
     prepare = params.prepare
     judge = [sha256_file(Path(augment.__file__)), version("albumentations")]
-    remembered = workspace.work / "cache" / "augmentation" / digest_json([repr(prepare.augment), prepare.crop, *judge])
+    declaration = digest_json([repr(prepare.augment), prepare.crop, *judge])
+    remembered = workspace.work / "cache" / "augmentation" / declaration
     if not remembered.is_file():
         augment.check(prepare.augment, prepare.crop)
         write_atomic(remembered, "found right\n")

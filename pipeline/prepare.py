@@ -57,14 +57,11 @@ class _Recipe:
     view: int
     seed: int
 
-    def key(self, entry: Entry, code: str) -> str:
-        """Return the name under which the file of `entry` is remembered."""
-        image = {"image": entry.sha256, "box": entry.box, "code": code}
-        if entry.split == "test":
-            return digest_json({"view": self.view, **image})
-        made_of = asdict(self) | image
-        del made_of["view"], made_of["where"]
-        return digest_json(made_of)
+    def digests(self, code: str) -> dict[str, str]:
+        """Return a digest of what decides about the files of each split, besides their images."""
+        crops = asdict(self) | {"code": code}
+        del crops["view"], crops["where"]
+        return {"train": digest_json(crops), "test": digest_json({"view": self.view, "code": code})}
 
 
 def main(collection: str, workspace: Workspace, params: Params) -> Path:
@@ -84,9 +81,7 @@ def main(collection: str, workspace: Workspace, params: Params) -> Path:
     _check_enough(collection, entries, params)
     recipe = _recipe(collection, params)
     cache = workspace.work / "cache" / "prepared" / collection
-    code = _code_digest()
-    # The image's hash comes first, so that all that was ever made of a removed image can be found.
-    made = {entry.sha256: cache / f"{entry.sha256}-{recipe.key(entry, code)}.png" for entry in entries}
+    made = _places(entries, cache, recipe.digests(_code_digest()))
     missing = {entry.sha256: entry for entry in entries if not _whole(made[entry.sha256])}
     verified = Verified(workspace.work / "cache" / "verified" / f"{collection}.json")
     _verify(folder, [entry for entry in entries if entry.sha256 not in missing], verified, collection)
@@ -155,6 +150,15 @@ def _code_digest() -> str:
     """Return a digest of the code and the libraries that decide about the pixels of a file."""
     files = {Path(name).name: sha256_file(Path(name)) for name in (__file__, augment.__file__, images.__file__)}
     return digest_json({"files": files, "libraries": {name: version(name) for name in _LIBRARIES}})
+
+
+def _places(entries: Sequence[Entry], cache: Path, digests: Mapping[str, str]) -> dict[str, Path]:
+    """Return under which name the file of each image is remembered, by the image's hash.
+
+    That hash comes first in the name, so that all that was ever made of a removed image can be found.
+    """
+    keys = {entry.sha256: digest_json([digests[entry.split], entry.sha256, entry.box]) for entry in entries}
+    return {sha256: cache / f"{sha256}-{key}.png" for sha256, key in keys.items()}
 
 
 def _whole(path: Path) -> bool:
