@@ -7,6 +7,7 @@ a file that took too long, one that raises BrokenExecutor (`WorkerLost` is one) 
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import resource
@@ -22,7 +23,7 @@ from pipeline.process import die_with_parent
 if TYPE_CHECKING:
     from pipeline.params import Ingest
 
-_PRELOADED = ["pipeline.intake.inspection"]  # imported once, not by each worker
+_PRELOADED = ["pipeline.intake.inspection", "imagehash", "scipy.fftpack"]  # imported once, not by each worker
 
 
 class WorkerLost(BrokenExecutor):
@@ -112,6 +113,8 @@ def limit_reached(error: BaseException, ingest: Ingest) -> Refused:
 
 def confine(memory_mb: int) -> None:
     """Make this process a worker: silent, ended with its parent, Ctrl-C left to that, `memory_mb` more at most."""
+    for module in _PRELOADED:  # here, if it was not done: importing must not count as decoding
+        importlib.import_module(module)
     _let_forkserver_end()
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

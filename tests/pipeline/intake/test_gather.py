@@ -1,0 +1,252 @@
+"""What becomes of archives, of copies, of what is known, and of a file that ends its worker."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import time
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import images, ingest
+from pipeline.intake import executors
+from pipeline.intake.copies import read_copies
+from pipeline.intake.executors import Inline, WorkerLost
+from pipeline.intake.inspection import Task
+from pipeline.intake.quarantine import read_quarantine
+from pipeline.intake.result import IngestResult
+from pipeline.intake.tombstones import Tombstone, record
+from pipeline.manifest import read_manifest
+from pipeline.params import Params
+from pipeline.workspace import Workspace
+from tests.pipeline.pictures import encoded, fill, make_workspace, small_params, texture
+
+INLINE = small_params(executor="inline")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return make_workspace(tmp_path / "ws")
+
+
+def take(
+    workspace: Workspace, source: Path, collection: str = "monet", move: bool = False, params: Params = INLINE
+) -> IngestResult:
+    return ingest.ingest(workspace, source, collection, params, move=move, tracked=False)
+
+
+def packed(members: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def age(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        os.utime(path, (time.time() - 60,) * 2)
+
+
+def test_members_of_an_archive_are_taken_and_say_where_they_lay(workspace: Workspace) -> None:
+    inbox = fill(workspace.inbox / "monet", range(2))
+    pictures = {"water/lily.png": encoded(texture(10)), "haystack.jpg": encoded(texture(11), "JPEG")}
+    (inbox / "Summer.ZIP").write_bytes(packed(pictures | {"again.png": encoded(texture(0)), "note.txt": b"hello"}))
+    age(inbox)
+    result = take(workspace, inbox, move=True)
+    assert (result.accepted, result.duplicates, result.reasons) == (4, 1, {"not_image": 1})
+    entries = {entry.name: entry for entry in read_manifest(workspace.collection("monet"))}
+    assert entries["lily.png"].source == "monet/Summer.ZIP/water"
+    assert entries["haystack.jpg"].source == "monet/Summer.ZIP"
+    assert entries["lily.png"].sha256 == sha256(pictures["water/lily.png"])
+    assert (workspace.quarantine("monet") / f"{sha256(b'hello')}.bin").read_bytes() == b"hello"
+    assert list(inbox.iterdir()) == []
+
+
+def test_an_archive_that_is_refused_is_kept_whole(workspace: Workspace) -> None:
+    inbox = fill(workspace.inbox / "monet", range(2))
+    content = packed({"a.png": encoded(texture(10))})[:-40]
+    (inbox / "cut.zip").write_bytes(content)
+    age(inbox)
+    result = take(workspace, inbox, move=True)
+    assert (result.accepted, result.refused) == (2, 1)
+    assert (workspace.quarantine("monet") / f"{sha256(content)}.zip").read_bytes() == content
+    assert list(inbox.iterdir()) == []
+
+
+def test_a_member_that_cannot_be_unpacked_keeps_the_archive(workspace: Workspace) -> None:
+    inbox = fill(workspace.inbox / "monet", range(2))
+    content = packed({"../up.png": encoded(texture(10)), "/root.png": encoded(texture(11)), "b.png": b"no image"})
+    (inbox / "climbing.zip").write_bytes(content)
+    age(inbox)
+    result = take(workspace, inbox, move=True)
+    assert result.reasons == {"not_image": 1, "outside": 2}
+    refusals = {refusal.name: refusal for refusal in read_quarantine(workspace.quarantine("monet"))}
+    assert refusals["up.png"].sha256 == refusals["root.png"].sha256 == sha256(content)
+    assert (workspace.quarantine("monet") / f"{sha256(content)}.zip").read_bytes() == content
+    assert list(inbox.iterdir()) == []
+    assert not list(workspace.root.rglob("up.png"))
+
+
+def test_an_archive_beyond_its_limits_is_refused_before_anything_is_taken(workspace: Workspace) -> None:
+    inbox = fill(workspace.inbox / "monet", range(2))
+    (inbox / "many.zip").write_bytes(packed({f"{number}.png": encoded(texture(number)) for number in range(5, 9)}))
+    age(inbox)
+    settings = replace(INLINE.ingest, archives=replace(INLINE.ingest.archives, max_members=3))
+    result = take(workspace, inbox, move=True, params=replace(INLINE, ingest=settings))
+    assert (result.accepted, result.reasons) == (2, {"too_large": 1})
+
+
+def test_copies_are_linked_to_the_image_that_was_first_in_order(workspace: Workspace, tmp_path: Path) -> None:
+    source = fill(tmp_path / "in", range(3))
+    (source / "0000 before.png").write_bytes(encoded(texture(2)))
+    (source / "zz.png").write_bytes(encoded(texture(2)))
+    result = take(workspace, source)
+    assert (result.accepted, result.duplicates) == (3, 2)
+    first = next(e for e in read_manifest(workspace.collection("monet")) if e.sha256 == sha256(encoded(texture(2))))
+    assert first.name == "0000 before.png"
+    copies = read_copies(workspace, "monet")
+    assert [(copy.sha256, copy.name) for copy in copies] == [(first.sha256, "0002.png"), (first.sha256, "zz.png")]
+    take(workspace, source)
+    assert read_copies(workspace, "monet") == copies
+
+
+def test_the_same_painting_in_two_styles_is_reported(workspace: Workspace, tmp_path: Path) -> None:
+    take(workspace, fill(tmp_path / "one", range(5), width=256, height=192))
+    other = fill(tmp_path / "two", range(10, 14), width=256, height=192)
+    (other / "same.png").write_bytes(encoded(texture(3, 256, 192)))
+    (other / "smaller.jpg").write_bytes(encoded(texture(4, 256, 192).resize((160, 120)), "JPEG"))
+    found = {twin.name: twin for twin in take(workspace, other, "manet").twins}
+    assert set(found) == {"same.png", "smaller.jpg"}
+    assert (found["same.png"].collection, found["same.png"].exact) == ("monet", True)
+    assert (found["smaller.jpg"].other_name, found["smaller.jpg"].exact) == ("0004.png", False)
+
+
+def test_what_was_removed_does_not_come_back(workspace: Workspace, tmp_path: Path) -> None:
+    source = fill(tmp_path / "in", range(4))
+    unwanted = sha256(encoded(texture(2)))
+    record(workspace, [Tombstone("monet", unwanted, "x", "y", "by another hand", "", "2026-01-02T00:00:00+00:00")])
+    result = take(workspace, source)
+    assert (result.accepted, result.reasons) == (3, {"removed": 1})
+    assert "by another hand" in result.refusals[0].detail
+    assert take(workspace, source, "manet").accepted == 4
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    decoded: list[Path] = []
+    decode = images.decode
+
+    def counted(path: Path, limits: images.Limits) -> images.Decoded:
+        decoded.append(path)
+        return decode(path, limits)
+
+    monkeypatch.setattr(images, "decode", counted)
+    return decoded
+
+
+def test_what_is_known_is_not_decoded_again(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = fill(tmp_path / "in", range(4))
+    (source / "page.png").write_bytes(b"<!doctype html>")
+    decoded = counting(monkeypatch)
+    take(workspace, source)
+    assert len(decoded) == 5
+    assert take(workspace, source).reasons == {"not_image": 1}
+    assert len(decoded) == 5
+    assert take(workspace, source, params=small_params(executor="inline", min_side=64)).refused == 1
+    assert len(decoded) == 6  # by other limits what was refused is looked at again
+
+
+def test_what_an_interrupted_ingest_decoded_is_not_decoded_again(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = fill(tmp_path / "in", range(6))
+    decoded = counting(monkeypatch)
+
+    def stop(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest.ingest(workspace, source, "monet", INLINE, progress=stop, tracked=False)
+    assert not read_manifest(workspace.collection("monet"))
+    damaged = workspace.collection("monet") / f"{sha256(encoded(texture(1)))}.png"
+    damaged.write_bytes(damaged.read_bytes()[:-1])  # as a power cut may leave it
+    before = len(decoded)
+    (source / "0003.png").unlink()  # gone since; its bytes were safe
+    assert take(workspace, source).totals["total"] == 6
+    assert len(decoded) - before == 3  # two that were not reached, and the damaged one
+    entries = read_manifest(workspace.collection("monet"))
+    assert [sha256((workspace.collection("monet") / entry.file).read_bytes()) for entry in entries] == [
+        entry.sha256 for entry in entries
+    ]
+    assert len({path.name for path in workspace.collection("monet").iterdir()}) == 7
+
+
+class Fragile(Inline):
+    """A cluster's executor, as far as ingestion is concerned; two files are its undoing."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        (task,) = args
+        assert isinstance(task, Task)
+        return super().submit(_unlucky, fn, task)
+
+
+def _unlucky(fn: Callable[[Task], Any], task: Task) -> Any:
+    found = fn(task)
+    if task.path.name == "0001.png":
+        raise WorkerLost("SIGSEGV")
+    if task.path.name == "0002.png":
+        raise TimeoutError
+    return found
+
+
+def test_another_executor_fits_in_and_a_lost_worker_costs_one_file(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Executor] = []
+
+    def fragile(settings: object, seconds: float) -> Executor:
+        opened.append(Fragile())
+        return opened[-1]
+
+    monkeypatch.setitem(executors.EXECUTORS, "processes", fragile)
+    inbox = fill(workspace.inbox / "monet", range(5))
+    age(inbox)
+    result = take(workspace, inbox, move=True, params=small_params())
+    assert len(opened) == 1
+    assert result.accepted == 3
+    assert result.reasons == {"decoder_crash": 1, "decoder_timeout": 1}
+    for seed in (1, 2):
+        content = encoded(texture(seed))
+        assert (workspace.quarantine("monet") / f"{sha256(content)}.bin").read_bytes() == content
+    assert list(inbox.iterdir()) == []
+    monkeypatch.undo()
+    assert take(workspace, fill(inbox, range(1, 3)), params=small_params()).accepted == 2  # no lasting reason
+
+
+def test_a_file_too_slow_or_too_large_for_a_real_worker_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    source = fill(tmp_path / "in", range(3))
+    side = 12_000
+    large = Image.frombytes("1", (side, side), np.random.default_rng(0).bytes(side * side // 8))
+    (source / "slow.png").write_bytes(encoded(large, compress_level=1))
+    quick = take(workspace, source, params=small_params(decode_seconds=0.5, workers=2))
+    assert quick.reasons == {"decoder_timeout": 1}
+    lean = take(workspace, source, params=small_params(decoder_memory_mb=256, workers=1))
+    assert lean.reasons == {"decoder_crash": 1}
+    assert "decoder_memory_mb" in lean.refusals[0].detail
+    assert take(workspace, source, params=small_params(workers=1)).accepted == 1
