@@ -29,9 +29,8 @@ class Drop:
 
     @property
     def shown(self) -> str:
-        """The name fit to print, also when it is not UTF-8 or holds a newline."""
-        text = f"{self.source}/{self.name}".encode("utf-8", "backslashreplace").decode()
-        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+        """Folder and name fit to print."""
+        return printable(f"{self.source}/{self.name}")
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,12 @@ class Copy:
     path: Path
     sha256: str
     size: int
+
+
+def printable(name: str) -> str:
+    """Return a file's name fit to print, also when it is not UTF-8 or holds a newline."""
+    text = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def find_drops(root: Path) -> list[Drop]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pipeline.intake.drops import printable
 from pipeline.intake.quarantine import Refusal
 
 
@@ -18,6 +19,11 @@ class Twin:
     collection: str
     other_name: str
     exact: bool
+
+    def sentence(self) -> str:
+        """Return the fact in words."""
+        name, other = printable(self.name), printable(self.other_name)
+        return f"{name} is in {self.collection} too" if self.exact else f"{name} looks like {other} in {self.collection}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,13 @@ class IngestResult:
         parts += [f"{self.refused} refused ({reasons})"] if self.refused else []
         parts += [f"{self.left} still arriving"] if self.left else []
         return f"{self.collection}: {', '.join(parts)}; {self.totals.get('total', 0)} images in all"
+
+    def remarks(self, most: int = 5) -> list[str]:
+        """Return what a person should know besides, in sentences: images that other collections hold too."""
+        said = [twin.sentence() for twin in self.twins[:most]]
+        if len(self.twins) > most:
+            said.append(f"and {len(self.twins) - most} more; `atelier report` shows them")
+        return said
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

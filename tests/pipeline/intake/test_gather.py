@@ -129,7 +129,9 @@ def test_the_same_painting_in_two_styles_is_reported(workspace: Workspace, tmp_p
     other = fill(tmp_path / "two", range(10, 14), width=256, height=192)
     (other / "same.png").write_bytes(encoded(texture(3, 256, 192)))
     (other / "smaller.jpg").write_bytes(encoded(texture(4, 256, 192).resize((160, 120)), "JPEG"))
-    found = {twin.name: twin for twin in take(workspace, other, "manet").twins}
+    result = take(workspace, other, "manet")
+    assert "same.png is in monet too" in result.remarks()
+    found = {twin.name: twin for twin in result.twins}
     assert set(found) == {"same.png", "smaller.jpg"}
     assert (found["same.png"].collection, found["same.png"].exact) == ("monet", True)
     assert (found["smaller.jpg"].other_name, found["smaller.jpg"].exact) == ("0004.png", False)
