@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlparse
 from pipeline.closure import import_closure, module_file
 from pipeline.files import read_json, write_atomic
 from pipeline.tracking import client, run_of, store_lock, training_log
-from pipeline.workspace import Workspace
+from pipeline.workspace import PHOTOS, Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -354,6 +354,8 @@ def _lineage(
 ) -> Lineage:
     number = int(one.version)
     record = _training_images(store, one.name, number)
+    if record is None and one.tags.get("style") and not {PHOTOS, one.tags["style"]} & set(images):
+        record = {}  # whatever its images were, these are of another style
     used = {sha256 for name, asked in images.items() for sha256 in (record or {}).get(name, frozenset()) & set(asked)}
     return Lineage(
         name=one.name,

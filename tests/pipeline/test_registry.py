@@ -196,6 +196,13 @@ def test_a_version_whose_record_is_lost_is_not_taken_for_innocent(place: Workspa
     assert [(e.version, e.images, e.known) for e in found] == [(1, (), False), (2, (), False), (3, ("a",), True)]
 
 
+def test_a_version_without_record_is_not_suspected_of_another_styles_images(place: Workspace) -> None:
+    write_package(place, "ink")
+    registry.register(place, "ink", {"style": "ink"})
+    for asked, known in (({"oil": ["a"]}, True), ({"ink": ["a"]}, False), ({"oil": ["a"], "photos": ["p"]}, False)):
+        assert [e.known for e in registry.trained_on(place, asked)] == [known]
+
+
 def test_no_registry_knows_of_no_image(tmp_path: Path) -> None:
     assert registry.trained_on(empty_workspace(tmp_path), {"ink": ["a"]}) == []
     assert not (tmp_path / "var").exists()
