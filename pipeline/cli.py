@@ -123,6 +123,33 @@ def _collection(source: Path, style: str, photos: bool) -> str:
     return offered
 
 
+@app.command(epilog='Example: atelier remove 3fa8c1d0 --style monet --reason "It is a forgery."')
+def remove(
+    context: typer.Context,
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="WHAT...", help="A hash (6 digits or more), name or source folder; * and ? work."),
+    ],
+    style: Annotated[str, typer.Option(help="Only in this style.")] = "",
+    photos: Annotated[bool, typer.Option("--photos", help="Only among the photographs.")] = False,
+    reason: Reason = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Let removed images come back.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")] = False,
+) -> None:
+    """Take images out for good, and name every version that was trained on them."""
+    from pipeline.removal import command
+
+    workspace = context.obj.workspace()
+    if style and photos:
+        raise ValueError("--style and --photos exclude each other: leave both out to look everywhere")
+    collection = PHOTOS if photos else style or None
+    if undo:
+        command.run_undo(workspace, what, collection, yes=yes, dry_run=dry_run)
+        return
+    raise typer.Exit(command.run(workspace, what, collection, reason, yes=yes, dry_run=dry_run))
+
+
 @app.command(epilog="Example: atelier plan")
 def plan(context: typer.Context, as_json: AsJson = False) -> None:
     """Say what is stale and why: data, parameters or code. Changes nothing."""
