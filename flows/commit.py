@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from pipeline.intake.tombstones import tombstones_file
 from pipeline.workspace import Workspace
 
 # What else decides a result; a person commits these.
@@ -16,7 +17,7 @@ class GitError(Exception):
 
 
 def commit(workspace: Workspace, message: str) -> str:
-    """Commit what a retrain changed (lock file, parameters, recipes, data pointers) if it changed, and return HEAD.
+    """Commit what decided a retrain (lock file, parameters, recipes, data, removals) if it changed, and return HEAD.
 
     Whatever else is staged or changed stays as it is, and in no commit of ours.
 
@@ -63,6 +64,7 @@ def _ours(workspace: Workspace) -> list[Path]:
         workspace.params_file,
         workspace.recipes_file,
         data / ".gitignore",
+        tombstones_file(workspace),
         data / "styles" / ".gitignore",
         *sorted(data.glob("*.dvc")),
         *sorted((data / "styles").glob("*.dvc")),

@@ -29,7 +29,7 @@ def test_it_takes_what_is_ours_and_leaves_what_is_staged(place: Workspace) -> No
     before = commit.head(place)
     assert commit.commit(place, "nothing") == before
     (place.root / "data" / "styles").mkdir(parents=True)
-    pointers = ("data/photos.dvc", "data/styles/ink.dvc", "data/styles/.gitignore")
+    pointers = ("data/photos.dvc", "data/styles/ink.dvc", "data/styles/.gitignore", "data/tombstones.jsonl")
     for name in ("dvc.lock", "recipes.yaml", "params.yaml", *pointers):
         (place.root / name).write_text("x\n")
     (place.root / "notes.txt").write_text("staged\n")
@@ -37,7 +37,8 @@ def test_it_takes_what_is_ours_and_leaves_what_is_staged(place: Workspace) -> No
     (place.root / "stray.txt").write_text("stray\n")
     made = commit.commit(place, "Build ink")
     assert files_of(place.root, made) == [
-        "data/photos.dvc", "data/styles/.gitignore", "data/styles/ink.dvc", "dvc.lock", "params.yaml", "recipes.yaml",
+        "data/photos.dvc", "data/styles/.gitignore", "data/styles/ink.dvc", "data/tombstones.jsonl", "dvc.lock",
+        "params.yaml", "recipes.yaml",
     ]  # fmt: skip
     assert git(place.root, "status", "--porcelain") == "M  notes.txt\n?? stray.txt"
     assert commit.commit(place, "again") == made

@@ -83,8 +83,11 @@ def snapshot(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 
 
-def killed(work: Callable[[], object], at: int) -> bool:
-    """Do `work` in a process that kills itself at its `at`th change of a file; return whether it came to that."""
+def killed(work: Callable[[], object], at: int | None) -> bool:
+    """Do `work` in a process that kills itself at its `at`th change of a file; return whether it came to that.
+
+    Where `at` is None it is killed when it starts a program.
+    """
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
@@ -95,10 +98,9 @@ def killed(work: Callable[[], object], at: int) -> bool:
     def watch(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal changes
         writing = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING
-        if event in _CHANGES or writing:
-            changes += 1
-            if changes == at:
-                os.kill(os.getpid(), signal.SIGKILL)
+        changes += event in _CHANGES or bool(writing)
+        if changes == at or (at is None and event == "subprocess.Popen"):
+            os.kill(os.getpid(), signal.SIGKILL)
 
     status = 1
     try:

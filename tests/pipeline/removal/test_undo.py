@@ -123,6 +123,7 @@ def test_killed_at_any_change_and_done_again_it_ends_the_same(tmp_path: Path) ->
     assert point > 8
 
 
+@pytest.mark.slow
 def test_what_dvc_has_stored_comes_back_as_it_was(tmp_path: Path) -> None:
     workspace, source = make_workspace(tmp_path / "ws"), fill(tmp_path / "in", range(6))
     (source / "0001.png").rename(source / "n\udcff.png")
