@@ -18,9 +18,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from pipeline.intake.tombstones import standing
+from pipeline.manifest import read_manifest
 from pipeline.params import load_params
 from pipeline.terminal import capture
-from pipeline.workspace import Workspace
+from pipeline.workspace import PHOTOS, Workspace
 
 State = Literal["ok", "warn", "fail"]
 _NEED_FREE = 2e9  # bytes: a small style's crops, checkpoints and packages
@@ -51,6 +53,7 @@ def diagnose(workspace: Workspace) -> Iterator[Check]:
         check_dvc,
         check_prefect,
         check_mlflow,
+        check_removals,
         check_locks,
     )
     for check in checks:
@@ -327,6 +330,21 @@ def check_mlflow(workspace: Workspace) -> Iterator[Check]:
     )
 
 
+def check_removals(workspace: Workspace) -> Iterator[Check]:
+    """No image is left that a person took out: a removal that was cut short, or data of another day."""
+    for collection in workspace.collections():
+        removed = standing(workspace, collection)
+        left = [entry for entry in read_manifest(workspace.collection(collection)) if entry.sha256 in removed]
+        option = "--photos" if collection == PHOTOS else f"--style {collection}"
+        if left:
+            yield Check(
+                "removals",
+                "fail",
+                f"{collection} still holds images that were removed: {_some([entry.sha256[:12] for entry in left])}",
+                f'run `atelier remove {left[0].sha256[:12]} ... {option} --reason "..."` to finish it',
+            )
+
+
 def check_locks(workspace: Workspace) -> Iterator[Check]:
     """Who is at work here now. Locks end with their process, so none is ever stale."""
     held = [path for path in sorted(workspace.var.rglob("*.lock")) if _is_held(path)]
@@ -349,4 +367,3 @@ def _is_held(path: Path) -> bool:
         except OSError:
             return True
         return False
-

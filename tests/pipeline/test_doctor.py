@@ -12,7 +12,10 @@ import pytest
 
 from pipeline import doctor
 from pipeline.doctor import Check
+from pipeline.removal.matches import find
+from pipeline.removal.remove import remove
 from pipeline.workspace import Workspace
+from tests.pipeline.removal.studio import PARAMS, entry, store, studio
 
 ROOT = Path(__file__).parents[2]
 GOOD = {"fastapi": "0.150.0", "sqlalchemy": "2.0.58", "albumentations": "2.0.8"}
@@ -163,6 +166,17 @@ def test_a_lock_that_is_held_is_told_with_its_holder(workspace: Workspace) -> No
         found = _only(doctor.check_locks(workspace))
     assert found.state == "warn"
     assert str(os.getpid()) in found.detail
+
+
+def test_a_removal_that_was_cut_short_is_a_failure(tmp_path: Path) -> None:
+    workspace = studio(tmp_path)
+    matches = find(workspace, "shared")
+    remove(workspace, matches, "r", PARAMS, tracked=False)
+    assert list(doctor.check_removals(workspace)) == []
+    store(workspace, "monet", [entry("shared"), entry("lily")])
+    found = _only(doctor.check_removals(workspace))
+    assert found.state == "fail"
+    assert f"remove {matches[0].sha256[:12]} ... --style monet" in found.remedy
 
 
 def test_a_check_that_breaks_is_a_failure_and_not_the_end(
