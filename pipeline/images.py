@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import re
 import stat
 import threading
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageDraw, ImageFont, UnidentifiedImageError
 
 if TYPE_CHECKING:
     from torch import Tensor  # ingesting must not wait for torch
@@ -29,6 +31,7 @@ EXTENSIONS = {
     "BMP": "bmp",
     "GIF": "gif",
     "AVIF": "avif",
+    "HEIF": "heic",  # through the extra `heic`
 }
 SUFFIXES = {
     "jpg": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
@@ -38,16 +41,35 @@ SUFFIXES = {
     "bmp": (".bmp", ".dib"),
     "gif": (".gif",),
     "avif": (".avif", ".avifs"),
+    "heic": (".heic", ".heif", ".hif", ".heics", ".heifs"),
 }
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"II*\x00", b"MM\x00*", b"GIF8")
+_AVIF = (b"avif", b"avis")  # what follows "ftyp" at the beginning of a file
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 _ORIENTATION = 0x0112
+_TURNS = {  # EXIF orientation -> what makes it upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Tags of a TIFF that say where and how pixels and colours are stored. Pillow skips what it cannot read and goes on.
+_LOST_TAG = re.compile(r".* Skipping tag (258|262|273|277|278|279|320|322|323|324|325|338|339|347|34675)$", re.DOTALL)
+_STRIP = 1 << 22  # px that are converted at once
 _FLAT = 3  # an image whose every channel spans no more than this many levels of 255 shows nothing
 _GREY = 2  # levels that channels may differ by in an image that is grey to the eye
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is accepted: shortest side (px), pixels, bytes, and long side / short side."""
+    """What is accepted: shortest side (px), pixels, bytes, and long side / short side.
+
+    Decoding takes, measured, 4 bytes of memory a pixel at best (RGB) and 10 at most (transparency, profiles, progressive
+    JPEG), but 13 in AVIF and 17 in WebP, whose libraries hold images several times: 3.4 GB at 200 million pixels.
+    """
 
     min_side: int
     max_pixels: int
@@ -106,6 +128,30 @@ def decode(source: Path | bytes, limits: Limits) -> Decoded:
                 raise Refused(refusal.code, refusal.detail, extension) from refusal
 
 
+def decode_strictly(source: Path | bytes, limits: Limits) -> Decoded:
+    """Return an image as `decode` does, and refuse what Pillow only warns of where data is lost.
+
+    These are parts of a file that claim more pixels than `limits` allow, and tags of a TIFF without which its pixels
+    or colours would be other ones. Warnings about metadata are silenced. For a process of one thread: Python's and
+    Pillow's settings, which belong to the process, are changed meanwhile.
+
+    Raises:
+        Refused: see `decode`.
+    """
+    pillows, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limits.max_pixels
+    try:
+        with warnings.catch_warnings(record=True) as remarks:
+            warnings.simplefilter("always")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            decoded = decode(source, limits)
+    finally:
+        Image.MAX_IMAGE_PIXELS = pillows
+    lost = next((remark for remark in remarks if _LOST_TAG.match(str(remark.message))), None)
+    if lost and decoded.format == "tif":
+        raise Refused("truncated", " ".join(str(lost.message).split()), decoded.format)
+    return decoded
+
+
 def preview(source: Path | bytes, limits: Limits, side: int) -> tuple[Image.Image, float]:
     """Return an image as `decode` does, reduced to at most `side` px, and how many of its px one original px is.
 
@@ -126,14 +172,18 @@ def preview(source: Path | bytes, limits: Limits, side: int) -> tuple[Image.Imag
 def _decode_opened(image: Image.Image, extension: str, limits: Limits, side: int = 0) -> Decoded:
     _check_size(*image.size, limits)
     _check_kind(image)
+    flags = ["mpo"] if image.format == "MPO" else []
     try:
         if side:
-            image.draft(None, (side, side))  # of no effect but on JPEG
+            image.draft(None, (side, side))  # of no effect but on JPEG and HEIC
+        if any(";16" in str(tile) for tile in getattr(image, "tile", ())):  # once loaded, 16-bit RGB has 8
+            flags.append("sixteen_bit")
         image.load()  # `verify` would miss a truncated file
+        rgb = _as_seen(image, flags)
+    except (Refused, MemoryError):
+        raise
     except Exception as error:  # decoders raise nearly anything on hostile bytes; each costs this file alone
         raise _load_failure(error) from error
-    flags = ["mpo"] if image.format == "MPO" else []
-    rgb = _to_srgb(_upright(image, flags), flags)
     if _is_flat(rgb):
         raise Refused("empty", "all pixels have the same colour")
     if _is_grey(rgb):
@@ -175,17 +225,46 @@ def _identify(stream: BinaryIO) -> tuple[Image.Image, str]:
             # Pillow's own limit is a global below ours; it is lifted while headers are read, ours follows.
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
-                Image.init()  # registers the formats; a Pillow built without AVIF lacks that one
-                image = Image.open(stream, formats=[name for name in EXTENSIONS if name in Image.OPEN])
+                image = Image.open(stream, formats=_formats(head))
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
     except UnidentifiedImageError as error:
-        if head.startswith(_SIGNATURES):
+        if _brand(head) in _HEIC and not _has_heic():
+            raise Refused(
+                "unreadable", "it is HEIC, which an extra of this program reads: pip install 'style-atelier[heic]'"
+            ) from error
+        if head.startswith(_SIGNATURES) or _brand(head) in (*_AVIF, *_HEIC):
             raise Refused("truncated", "it begins like an image and its header is broken or cut off") from error
         raise Refused("not_image", "its content is none of the image formats that are read") from error
-    except Exception as error:  # as above: a hostile header may raise nearly anything
+    except MemoryError:
+        raise
+    except Exception as error:  # a hostile header may raise nearly anything
         raise _load_failure(error) from error
     return image, EXTENSIONS[str(image.format)]
+
+
+def _formats(head: bytes) -> list[str]:
+    """Return Pillow's names of the formats that a file with this beginning may have, each registered."""
+    Image.init()  # a Pillow built without AVIF lacks that one
+    with_heic = _brand(head) in _HEIC and _has_heic()
+    if with_heic:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    return [name for name in EXTENSIONS if name in Image.OPEN and (name != "HEIF" or with_heic)]
+
+
+def _brand(head: bytes) -> bytes:
+    """Return what a file of the family of MP4 says it is, nothing if it is of another."""
+    return head[8:12] if head[4:8] == b"ftyp" else b""
+
+
+def _has_heic() -> bool:
+    try:
+        import pillow_heif  # noqa: F401 (optional)
+    except ImportError:
+        return False
+    return True
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:
@@ -202,6 +281,8 @@ def _check_kind(image: Image.Image) -> None:
         raise Refused("float", "floating-point samples have no defined white")
     try:
         animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    except MemoryError:
+        raise
     except Exception as error:  # looking for a second frame reads on in the file
         raise _load_failure(error) from error
     if animated:
@@ -209,84 +290,126 @@ def _check_kind(image: Image.Image) -> None:
 
 
 def _load_failure(error: Exception) -> Refused:
-    if isinstance(error, Image.DecompressionBombError):
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return Refused("too_large", str(error))
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if "out of memory" in text.lower():  # what some decoders say instead of MemoryError
+        raise MemoryError(text) from error
     signs = ("truncat", "broken data", "unexpected end", "premature", "not enough", "eof", "could not create decoder")
     cut_off = isinstance(error, EOFError) or any(sign in text.lower() for sign in signs)
     return Refused("truncated" if cut_off else "unreadable", text)
 
 
-def _upright(image: Image.Image, flags: list[str]) -> Image.Image:
+def _as_seen(image: Image.Image, flags: list[str]) -> Image.Image:
+    """Return mode RGB in sRGB, upright. The given image is closed, which gives the memory of its pixels back."""
+    turn = _turn(image, flags)
+    rgb = _to_srgb(image, flags)
+    image.close()
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def _turn(image: Image.Image, flags: list[str]) -> Image.Transpose | None:
+    """Return what makes an image upright, None if it is."""
     try:
-        if image.getexif().get(_ORIENTATION, 1) not in range(2, 9):
-            return image
-        upright = ImageOps.exif_transpose(image)
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # metadata is the least reliable part of a file, and the pixels are good
         flags.append("bad_exif")
-        return image
-    flags.append("oriented")
-    return upright
+        return None
+    if turn is not None:
+        flags.append("oriented")
+    return turn
+
+
+_Convert = Callable[[Image.Image], Image.Image]  # a part of an image -> the same part as mode RGB
 
 
 def _to_srgb(image: Image.Image, flags: list[str]) -> Image.Image:
     """Return mode RGB in sRGB, on white where the image is transparent."""
     profile = image.info.get("icc_profile")
-    if image.mode.startswith("I"):
-        flags.append("sixteen_bit")
-        return _apply_profile(_eight_bits(image), profile, flags)
     if image.mode == "LAB":
         flags.append("lab")
-        return _from_lab(image)
+        return _in_strips(image, _from_lab())
     if image.mode == "CMYK":
         flags.append("cmyk")
-        return _apply_profile(image, profile, flags)
+        return _in_strips(image, _colours("CMYK", profile, flags))
     if image.mode in ("P", "PA"):
         flags.append("palette")
-    if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        alpha = rgba.getchannel("A")
-        rgb = _apply_profile(rgba.convert("RGB"), profile, flags)
-        if alpha.getextrema() == (255, 255):
-            return rgb
-        flags.append("alpha")
-        return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
-    return _apply_profile(image if image.mode == "L" else _rgb(image), profile, flags)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return mode L of 16-bit grey, rounded: 65535 becomes 255 (Pillow's own conversion would clip to white)."""
-    samples = np.asarray(image).astype(np.int64)
-    if samples.min() < 0 or samples.max() > 65535:
-        raise Refused("float", "32-bit samples beyond 16 bits have no defined white")
-    return Image.fromarray(((samples + 128) // 257).astype(np.uint8))
-
-
-def _from_lab(image: Image.Image) -> Image.Image:
-    transform = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
-    return _transformed(image, transform)
-
-
-def _apply_profile(image: Image.Image, profile: Any, flags: list[str]) -> Image.Image:
-    """Return RGB from mode L, RGB or CMYK, through its embedded ICC profile if that is any good."""
-    if not profile:
+    if image.mode.startswith("I"):
+        flags.append("sixteen_bit")
+    convert = _colours("L" if image.mode[0] in "1LI" else "RGB", profile, flags)
+    if image.mode.startswith("I"):
+        return _in_strips(image, lambda part: _on_white(_eight_bits(part), convert, flags))
+    if image.mode.endswith(("A", "a")) or "transparency" in image.info:
+        return _in_strips(image, lambda part: _on_white(part, convert, flags))
+    if image.mode == "RGB" and convert is _rgb:
         return _rgb(image)
+    return _in_strips(image, convert)
+
+
+def _in_strips(image: Image.Image, convert: _Convert) -> Image.Image:
+    """Return an image converted strip by strip, so that nothing between it and the result is of its size."""
+    rows = max(1, _STRIP // image.width)
+    if rows >= image.height:
+        return convert(image)
+    converted = Image.new("RGB", image.size)
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(top + rows, image.height))
+        converted.paste(convert(cropped(image, box)), box)
+    return converted
+
+
+def cropped(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """Return a part (left, top, right, bottom) of a loaded image; Pillow's `crop` takes a large part for a bomb."""
+    return image._new(image.im.crop(box))
+
+
+def _on_white(part: Image.Image, convert: _Convert, flags: list[str]) -> Image.Image:
+    """Return mode RGB of pixels that may be transparent."""
+    layer = part.convert("LA" if part.mode[0] in "1L" else "RGBA")
+    rgb, alpha = convert(layer.convert(layer.mode[:-1])), layer.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        return rgb
+    flags.append("alpha")
+    white = Image.new("RGB", rgb.size, "white")
+    white.paste(rgb, mask=alpha)
+    return white
+
+
+def _eight_bits(part: Image.Image) -> Image.Image:
+    """Return mode L or LA of 16-bit grey, rounded: 65535 becomes 255 (Pillow's own conversion clips to white)."""
+    samples = np.asarray(part)
+    if samples.dtype.itemsize > 2 and (samples.min() < 0 or samples.max() > 65535):
+        raise Refused("float", "32-bit samples beyond 16 bits have no defined white")
+    grey = Image.fromarray(((samples.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    if "transparency" in part.info:  # one level, all of whose pixels are
+        grey.putalpha(Image.fromarray(np.where(samples == part.info["transparency"], 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _from_lab() -> _Convert:
+    transform = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
+    return lambda part: _transformed(part, transform)
+
+
+def _colours(mode: str, profile: Any, flags: list[str]) -> _Convert:
+    """Return what makes sRGB of parts that are or convert to `mode` (L, RGB, CMYK), by the profile if it is good."""
+    if not profile:
+        return _rgb
     try:
         embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = embedded.profile.xcolor_space.strip()
-        if space == "RGB" and image.mode == "L":
-            image = image.convert("RGB")
-        if space != {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[image.mode]:
-            raise ValueError(f"profile of {space} in an image of {image.mode}")
+        if space == "RGB" and mode == "L":
+            mode = "RGB"
+        if space != {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[mode]:
+            raise ValueError(f"profile of {space} in an image of {mode}")
         if ImageCms.getProfileDescription(embedded).startswith("sRGB"):
-            return _rgb(image)  # through itself it would only cost rounding
-        transform = ImageCms.buildTransform(embedded, ImageCms.createProfile("sRGB"), image.mode, "RGB")
-        converted = _transformed(image, transform)
+            return _rgb  # through itself it would only cost rounding
+        transform = ImageCms.buildTransform(embedded, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         flags.append("bad_profile")
-        return _rgb(image)
+        return _rgb
     flags.append("profile")
-    return converted
+    return lambda part: _transformed(part if part.mode == mode else part.convert(mode), transform)
 
 
 def _transformed(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:

@@ -271,7 +271,7 @@ def _picture(entry: Entry, data: bytes, recipe: _Recipe, augmenter: augment.Augm
     """Return the view of a held-out image, or the vertical strip of crops of a training image."""
     image = images.decode(data, images.ACCEPTED).image
     if entry.box:
-        image = image.crop(entry.box)
+        image = images.cropped(image, entry.box)
     if entry.split == "test":
         return images.square_view(image, recipe.view)
     pixels = np.asarray(images.at_least(image, recipe.crop))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,14 +75,12 @@ def inspect(task: Task) -> Finding:
 
 
 def _describe(path: Path, task: Task) -> Facts:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks on metadata; what matters becomes a flag or a refusal
-        decoded = images.decode(path, task.limits)
+    decoded = images.decode_strictly(path, task.limits)
     image, flags, box = decoded.image, set(decoded.flags), None
     if task.crop_borders:
         box = borders.find_box(image)
     if box:
-        image = image.crop(box)
+        image = images.cropped(image, box)
         flags.add("border")
     return Facts(
         format=decoded.format,

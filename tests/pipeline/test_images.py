@@ -122,7 +122,7 @@ ACCEPTED: dict[str, tuple[Callable[[], bytes], str, tuple[tuple[int, ...], ...],
     "grey": (lambda: encoded(halves(70, 200, "L")), "png", (GREY(70), GREY(200)), 0, {"greyscale"}),
     "grey in rgb": (lambda: encoded(halves(GREY(70), GREY(200))), "png", (GREY(70), GREY(200)), 0, {"greyscale"}),
     "16-bit grey": (sixteen_bit_grey, "png", (GREY(51), WHITE), 0, {"greyscale", "sixteen_bit"}),
-    "16-bit rgb": (sixteen_bit_rgb_png, "png", (RED, BLUE), 0, set()),
+    "16-bit rgb": (sixteen_bit_rgb_png, "png", (RED, BLUE), 0, {"sixteen_bit"}),
     "alpha over hidden colour": (
         lambda: encoded(halves((*RED, 255), (*BLUE, 0), "RGBA")), "png", (RED, WHITE), 0, {"alpha"},
     ),
