@@ -123,6 +123,36 @@ def _collection(source: Path, style: str, photos: bool) -> str:
     return offered
 
 
+@app.command(epilog="Example: atelier fetch monet2photo --no-photos")
+def fetch(
+    context: typer.Context,
+    what: Annotated[
+        str | None, typer.Argument(metavar="NAME|URL", help="A known dataset, or an archive's or picture's address.")
+    ] = None,
+    style: Annotated[str, typer.Option(help="Name of the artworks' style; a dataset has one of its own.")] = "",
+    photos: Annotated[
+        bool | None,
+        typer.Option("--photos/--no-photos", help="What is at the address are photographs; leave a dataset's out."),
+    ] = None,
+    sha256: Annotated[str, typer.Option(metavar="HEX", help="What the file at the address must hash to.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show size and licence; download nothing.")] = False,
+    list_known: Annotated[bool, typer.Option("--list", help="Show the datasets that are known by name.")] = False,
+) -> None:
+    """Download a known dataset, an archive or a picture, with its licence noted, and ingest it."""
+    from pipeline.fetch import command
+    from pipeline.fetch.errands import plan
+    from pipeline.params import load_params
+
+    if list_known:
+        command.list_datasets()
+        return
+    if what is None:
+        raise ValueError("say what to fetch: a dataset's name (`atelier fetch --list` shows them) or an address")
+    workspace = context.obj.workspace()
+    params = load_params(workspace.params_file)
+    command.run(workspace, plan(workspace, what, params, style=style, photos=photos, sha256=sha256), params, dry_run)
+
+
 @app.command(epilog='Example: atelier remove 3fa8c1d0 --style monet --reason "It is a forgery."')
 def remove(
     context: typer.Context,

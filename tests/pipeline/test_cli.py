@@ -51,7 +51,9 @@ def _plain(text: str) -> str:
 
 
 def test_there_are_the_commands_that_were_promised() -> None:
-    promised = "ingest remove plan retrain promote rollback status stylize evaluate calibrate doctor preset samples"
+    promised = (
+        "ingest fetch remove plan retrain promote rollback status stylize evaluate calibrate doctor preset samples"
+    )
     assert sorted(promised.split()) == COMMANDS
 
 

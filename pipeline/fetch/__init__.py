@@ -1,0 +1,1 @@
+"""Images from the network: known datasets and any address, downloaded whole or not at all, then ingested."""
