@@ -25,7 +25,7 @@ from flows import commit as git
 from flows import judging
 from flows.guard import only_one
 from flows.preflight import preflight, ready
-from flows.show import BuildShow, link, markdown, note, say
+from flows.show import BuildShow, link, markdown, note, quality, say
 from flows.stages import StageFailedError, reproduce
 from pipeline import registry, tracking
 from pipeline.files import read_json, sha256_file, write_atomic, write_json
@@ -85,6 +85,8 @@ def take_inbox() -> list[Result]:
     results = ingest_inbox(workspace, load_params(workspace.params_file)).values()
     for result in results:
         say(f"inbox: {result.sentence()}")
+        if result.changed or result.refused:
+            quality(workspace, result.collection)
     return [result.to_dict() for result in results]
 
 

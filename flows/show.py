@@ -20,7 +20,9 @@ from prefect.artifacts import (
 from prefect.logging import get_run_logger
 
 from flows.stages import Board
+from pipeline.params import load_params
 from pipeline.progress import Progress
+from pipeline.quality import facts, summary
 from pipeline.tracking import TrainingLog, training_log
 from pipeline.workspace import Workspace
 
@@ -61,6 +63,18 @@ def markdown(text: str, *key: str) -> None:
 def link(path: Path, text: str, *key: str) -> None:
     """Show a link to a local file in Prefect."""
     _shown(create_link_artifact, path.resolve().as_uri(), text, key=_key(*key))
+
+
+def quality(workspace: Workspace, collection: str) -> None:
+    """Show a collection's main figures and its training-set score in Prefect; a report is no reason to stop."""
+    try:
+        params = load_params(workspace.params_file)
+        found = facts.gather(workspace, collection, params)
+    except ValueError as error:
+        note(f"no quality report on {collection}: {error}")
+        return
+    title = f"Quality of {summary.headline(found, params)}"
+    _shown(create_table_artifact, summary.table(found, params), key=_key("quality", collection), description=title)
 
 
 class BuildShow:

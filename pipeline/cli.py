@@ -85,7 +85,9 @@ def options(
 @app.command(epilog="Example: atelier ingest ~/pictures/monet --style monet")
 def ingest(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of images; nothing in it is changed.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="Folder of images and archives; nothing in it is changed.")
+    ],
     style: Annotated[str, typer.Option(help="They are artworks of this style.")] = "",
     photos: Annotated[bool, typer.Option("--photos", help="They are photographs.")] = False,
 ) -> None:
@@ -100,6 +102,8 @@ def ingest(
     with show.file_progress(f"ingest {name}") as advance:
         result = take(workspace, source, name, load_params(workspace.params_file), progress=advance)
     out.print(result.sentence())
+    for remark in result.remarks():
+        out.print(remark, markup=False)
     if result.refused:
         out.print(f"refused files and reasons: {shown(workspace.quarantine(name))}/quarantine.jsonl")
     out.print(f"they lie in {shown(workspace.collection(name))}")
@@ -178,6 +182,27 @@ def remove(
         command.run_undo(workspace, what, collection, yes=yes, dry_run=dry_run)
         return
     raise typer.Exit(command.run(workspace, what, collection, reason, yes=yes, dry_run=dry_run))
+
+
+@app.command(epilog="Example: atelier report --style monet")
+def report(
+    context: typer.Context,
+    style: Annotated[str, typer.Option(help="On the artworks of this style.")] = "",
+    photos: Annotated[bool, typer.Option("--photos", help="On the photographs.")] = False,
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+) -> None:
+    """Say how good a collection is to train on and what would raise that, with a page to look at."""
+    from pipeline.params import load_params
+    from pipeline.quality.facts import gather
+    from pipeline.quality.page import write
+
+    workspace = context.obj.workspace()
+    if bool(style) == photos:
+        known = ", ".join(f"--style {name}" for name in workspace.collections() if name != PHOTOS)
+        raise ValueError(f"say which one collection the report is on: --photos, or {known or '--style NAME'}")
+    params = load_params(workspace.params_file)
+    facts = gather(workspace, PHOTOS if photos else check_name(style, "style"), params)
+    show.quality(workspace, facts, params, write(workspace, facts, params), browser)
 
 
 @app.command(epilog="Example: atelier plan")

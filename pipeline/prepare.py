@@ -104,8 +104,7 @@ def _entries(collection: str, workspace: Workspace) -> list[Entry]:
         return entries
     if collection == PHOTOS:
         return []  # the count of photographs is refused with its own advice
-    styles = sorted(path.parent.name for path in workspace.collection("*").parent.glob("*/manifest.jsonl"))
-    known = ", ".join(styles) or "none yet"
+    known = ", ".join(name for name in workspace.collections() if name != PHOTOS) or "none yet"
     raise ValueError(
         f"there are no artworks of a style {collection!r}; known: {known}; "
         f"add some with `atelier ingest FOLDER --style {collection}`"

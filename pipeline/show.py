@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import webbrowser
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +20,10 @@ from pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from pipeline.calibrate import Measurement
     from pipeline.doctor import Check
+    from pipeline.params import Params
     from pipeline.plan import RecipePlan
     from pipeline.presets import Change
+    from pipeline.quality.facts import Facts
     from pipeline.recipes import Recipe
     from pipeline.status import Status
     from pipeline.stylize import Result
@@ -126,6 +131,30 @@ def metrics(found: Mapping[str, Any]) -> None:
     counts = ", ".join(f"{number} {what}" for what, number in found.get("counts", {}).items())
     out.print(f"package {str(found.get('package', ''))[:12]} on {counts}")
     out.print(table)
+
+
+def quality(workspace: Workspace, facts: Facts, params: Params, page: Path, browser: bool) -> None:
+    """Show a collection's training-set score, what is in the way, what would raise it, and the page on it."""
+    from pipeline.quality import score, summary
+
+    out.print(summary.headline(facts, params), markup=False)
+    obstacles = score.obstacles(facts, params)
+    for obstacle in obstacles:
+        out.print(obstacle, markup=False)
+    for one in score.improvements(facts, params):
+        out.print(f"  {summary.gained(one.gain):>4}  {one.text}", markup=False)
+    opened = browser and _open(page)
+    out.print(f"report{' (opened in the browser)' if opened else ''}: {shown(page)}", markup=False)
+    if browser and not opened:
+        out.print("no browser could be opened here: open that file in one, it needs nothing else")
+    option = "--photos" if facts.is_photos else f"--style {facts.collection}"
+    hint(workspace, f"ingest FOLDER {option}" if obstacles else "retrain")
+
+
+def _open(page: Path) -> bool:
+    """Open a page in a browser where there is a display; return whether that was done."""
+    display = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(display) and webbrowser.open(page.resolve().as_uri())
 
 
 def _number(value: float | None) -> str:

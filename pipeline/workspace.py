@@ -1,4 +1,4 @@
-"""Where everything of a workspace lies. Paths only: nothing here reads or writes."""
+"""Where everything of a workspace lies. Paths only: nothing here reads a file or writes one."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ class Workspace:
     def collection(self, name: str) -> Path:
         """Accepted images of a style, or of the photographs when `name` is `photos`."""
         return self.root / "data" / PHOTOS if name == PHOTOS else self.root / "data" / "styles" / name
+
+    def collections(self) -> list[str]:
+        """Names of all collections that hold images: `photos` first, then the styles."""
+        styles = sorted(path.parent.name for path in self.collection("*").parent.glob("*/manifest.jsonl"))
+        return ([PHOTOS] if (self.collection(PHOTOS) / "manifest.jsonl").is_file() else []) + styles
 
     def quarantine(self, name: str) -> Path:
         """Refused files of a collection, each with its reason."""

@@ -143,6 +143,8 @@ def test_prefect_shows_stages_progress_and_verdict(studio: Studio) -> None:
         "prepare_photos", "prepare@ink", "train@ink", "package@ink", "evaluate@ink",
     ]  # fmt: skip
     assert {"verdict-ink", "report-ink", "training-ink", "retrain"} <= set(artifacts)
+    assert {"quality-photos", "quality-ink", "quality-oil"} <= set(artifacts)
+    assert "training-set score" in artifacts["quality-ink"]
     assert {"build ink", "judge ink", "register ink", "build oil"} <= tasks
 
 
