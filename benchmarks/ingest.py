@@ -11,6 +11,7 @@ of the first crops are hashed before and after the new image. Writes benchmarks/
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import io
 import os
@@ -27,6 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
 
 from pipeline.ingest import ingest
@@ -156,23 +158,46 @@ def grow(scratch: Path, count: int, side: int) -> Growth:
 
 
 def ingest_apart(workspace: Workspace, folder: Path) -> tuple[float, float, float]:
-    """Ingest in a process of its own; return seconds, and the peak memory (MB) of that and of its largest worker."""
+    """Ingest in a process of its own; return seconds, and the peak memory (MB) of that and of its largest worker.
+
+    Peaks are sampled: what `getrusage` says of a child begins with its parent's.
+    """
     code = (
-        "import resource, sys; from pathlib import Path; from pipeline.ingest import ingest;"
+        "import sys; from pathlib import Path; from pipeline.ingest import ingest;"
         "from pipeline.params import load_params; from pipeline.workspace import Workspace;"
-        "w = Workspace(Path(sys.argv[1]));"
-        f"ingest(w, Path(sys.argv[2]), '{STYLE}', load_params(w.params_file));"
-        "own, workers = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN;"
-        "print(*(resource.getrusage(who).ru_maxrss / 1024 for who in (own, workers)))"
+        f"w = Workspace(Path(sys.argv[1])); ingest(w, Path(sys.argv[2]), '{STYLE}', load_params(w.params_file))"
     )
     started = time.perf_counter()
     command = [sys.executable, "-c", code, str(workspace.root), str(folder)]
-    done = subprocess.run(command, cwd=workspace.root, capture_output=True, text=True, check=False)
-    taken = time.perf_counter() - started
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    peak, worker = map(float, done.stdout.split()[-2:])
+    peak = worker = 0.0
+    with subprocess.Popen(command, cwd=workspace.root, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            peak = max(peak, megabytes(process.pid))
+            worker = max([worker, *(megabytes(child) for child in descendants(process.pid))])
+            time.sleep(0.05)
+        taken = time.perf_counter() - started
+        assert process.stderr is not None
+        said = process.stderr.read()
+    if process.returncode:
+        raise RuntimeError(said)
     return taken, peak, worker
+
+
+def megabytes(pid: int) -> float:
+    """Return the peak memory of a living process."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the forkserver and the workers of a process, by their command line, and not DVC."""
+    with contextlib.suppress(psutil.Error):
+        found = psutil.Process(pid).children(recursive=True)
+        return [child.pid for child in found if "multiprocessing.forkserver" in " ".join(child.cmdline())]
+    return []
 
 
 def digests(workspace: Workspace) -> dict[str, str]:

@@ -93,15 +93,14 @@ def worker_count(ingest: Ingest) -> int:
     return ingest.workers or len(os.sched_getaffinity(0))
 
 
-def limit_reached(error: BaseException, ingest: Ingest) -> Refused:
-    """Return the refusal that a future's failure means for its file.
+def limit_reached(error: BaseException, ingest: Ingest, key: str = "decode_seconds") -> Refused:
+    """Return the refusal that a future's failure means for its file; `key` of `ingest` was its limit of time.
 
     Raises:
         BaseException: `error` itself, when it is none of a file's doing.
     """
     if isinstance(error, TimeoutError):
-        seconds = f"{ingest.decode_seconds:g} s"
-        return Refused("decoder_timeout", f"opening it took longer than ingest.decode_seconds ({seconds})")
+        return Refused("decoder_timeout", f"opening it took longer than ingest.{key} allows")
     if isinstance(error, BrokenExecutor):
         return Refused("decoder_crash", f"opening it ended the worker process ({error})")
     if isinstance(error, MemoryError):

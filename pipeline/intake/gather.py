@@ -143,7 +143,7 @@ class Gathering:
         try:
             members: list[archives.Member] | tuple[str, str] = future.result()
         except Exception as error:
-            raise limit_reached(error, self._settings) from error
+            raise limit_reached(error, self._settings, "archives.max_seconds") from error
         if isinstance(members, tuple):
             raise Refused(*members)
         return members
