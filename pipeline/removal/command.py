@@ -46,6 +46,8 @@ def run(
         return 0
     if present:
         _confirm(f"Remove {_images(len(present))}?", yes)
+    else:
+        out.print("they were removed before; what may be left of them is cleared away")
     done = remove(workspace, matches, reason, params, by=_person())
     for name, totals in done.totals.items():
         out.print(
@@ -98,7 +100,7 @@ def _found(workspace: Workspace, what: Sequence[str], collection: str | None) ->
 def _show(matches: Sequence[Match], staying: Sequence[Match]) -> None:
     """Show what was found, and what looks like it and was not meant."""
     mates = Counter((other.collection, other.entry.group) for other in staying if other.entry)
-    table = Table("collection", "hash", "image", "px", "kB", "split", "near duplicates", box=None, pad_edge=False)
+    table = Table("collection", "hash", "image", "px", "kB", "split", "remark", box=None, pad_edge=False)
     for match in matches[:_ROWS]:
         table.add_row(match.collection, match.sha256[:12], Text(match.shown), *_described(match, mates))
     out.print(table)
@@ -106,17 +108,17 @@ def _show(matches: Sequence[Match], staying: Sequence[Match]) -> None:
         out.print(f"and {len(matches) - _ROWS} more")
     if staying:
         others = some([f"{other.sha256[:12]} ({other.shown})" for other in staying])
-        out.print(Text(f"near duplicates of these stay: {others}"))
+        out.print(Text(f"near duplicates that would stay: {others}"))
 
 
 def _described(match: Match, mates: Counter[tuple[str, str]]) -> tuple[Text, ...]:
-    entry = match.entry
+    entry, stone = match.entry, match.stone
     if entry is None:
-        when = f"removed {match.stone.when[:10]}: {printable(match.stone.reason)}" if match.stone else "-"
-        return (Text("-"), Text("-"), Text(when), Text("-"))
+        remark = f"{stone.when[:10]}: {printable(stone.reason)}" if stone else ""
+        return (Text("-"), Text("-"), Text("removed"), Text(remark))
     stay = mates[match.collection, entry.group]
-    size = f"{entry.width}x{entry.height}"
-    return (Text(size), Text(f"{entry.bytes / 1000:.0f}"), Text(entry.split), Text(f"{stay} stay" if stay else "-"))
+    remark = f"{stay} near duplicate{'' if stay == 1 else 's'} would stay" if stay else ""
+    return (Text(f"{entry.width}x{entry.height}"), Text(f"{entry.bytes / 1000:.0f}"), Text(entry.split), Text(remark))
 
 
 def _confirm(question: str, yes: bool) -> None:
@@ -154,13 +156,12 @@ def _offer_way_back(workspace: Workspace, advice: Advice, reason: str, *, ask: b
     if not advice.champion:
         return 0
     if advice.back_to is None:
-        out.print(f"{advice.name}: its champion was, and every other version was or may have been; build a new one")
-        hint(workspace, f"retrain {advice.name}")
+        out.print(f"{advice.name}: its champion was trained on them, and every other version was or may have been")
         return 0
     why = f"trained on images that were removed: {reason.strip()}"
     chosen = ["--rollback"] if advice.by_rollback else [str(advice.back_to)]
     command = f"rollback {advice.name}" if advice.by_rollback else f"promote {advice.name} {advice.back_to}"
-    out.print(f"{advice.name}: its champion was; version {advice.back_to} was not", markup=False)
+    out.print(f"{advice.name}: its champion was trained on them; version {advice.back_to} was not", markup=False)
     hint(workspace, f"{command} --reason {shlex.quote(printable(why))}")
     if not ask or not typer.confirm(f"Make version {advice.back_to} the champion now?", default=False):
         return 0

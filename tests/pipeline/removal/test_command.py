@@ -92,8 +92,8 @@ def test_a_removal_is_shown_done_and_followed_to_the_models(
 ) -> None:
     assert atelier(workspace, "lily", "rose", "--reason", "A forgery.", "--yes") == 0
     text = plain(capsys.readouterr().out)
-    assert f"monet {sha('lily')[:12]} in/sub/lily 80x60 1 train 1 stay" in text
-    assert f"near duplicates of these stay: {sha('lily again')[:12]} (in/lily again)" in text
+    assert f"monet {sha('lily')[:12]} in/sub/lily 80x60 1 train 1 near duplicate would stay" in text
+    assert f"near duplicates that would stay: {sha('lily again')[:12]} (in/lily again)" in text
     assert "monet: 4 images left, 2 to train on, 2 held out" in text
     assert re.search(rf"monet 1 - ({sha('lily')[:12]}|{sha('rose')[:12]}), ", text)
     assert f"monet 2 - {sha('lily')[:12]}" in text
@@ -147,7 +147,7 @@ def test_the_champion_before_is_offered_back(
     why = "trained on images that were removed: It's stolen."
     assert flows == [["flows.promote", "monet", "--rollback", "--reason", why]]
     text = plain(capsys.readouterr().out)
-    assert "monet: its champion was; version 2 was not" in text
+    assert "monet: its champion was trained on them; version 2 was not" in text
     assert f"rollback monet --reason {shlex.quote(why)}" in text
 
 
@@ -167,8 +167,8 @@ def test_where_no_version_is_clean_a_new_one_must_be_built(
     registry.promote(workspace, "monet", 3, "first", by=registry.GATE)
     assert atelier(workspace, "p2", "--photos", "--reason", "r", "--yes") == 0
     text = plain(capsys.readouterr().out)
-    assert "every other version was or may have been; build a new one" in text
-    assert "retrain monet" in text
+    assert "its champion was trained on them, and every other version was or may have been" in text
+    assert text.strip().endswith("retrain")
     assert flows == []
 
 
@@ -176,10 +176,12 @@ def test_what_was_removed_can_be_undone(workspace: Workspace, capsys: pytest.Cap
     assert atelier(workspace, "rose", "--undo", "--yes") == 2
     assert "nothing to undo" in capsys.readouterr().err
     assert atelier(workspace, "rose", "--reason", "r", "--yes") == 0
+    assert atelier(workspace, "rose", "--reason", "again", "--yes") == 0
+    assert "they were removed before" in plain(capsys.readouterr().out)
     assert atelier(workspace, "rose", "--undo", "--dry-run") == 0
     assert standing(workspace, "monet")
     assert atelier(workspace, "rose", "--undo", "--yes") == 0
-    assert "no copy is left here" in plain(capsys.readouterr().out)  # DVC had not tracked it yet
+    assert "no copy is left here" in plain(capsys.readouterr().out)  # DVC had never tracked it
     assert standing(workspace, "monet") == {}
 
 
