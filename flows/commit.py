@@ -68,6 +68,7 @@ def _ours(workspace: Workspace) -> list[Path]:
         data / "styles" / ".gitignore",
         *sorted(data.glob("*.dvc")),
         *sorted((data / "styles").glob("*.dvc")),
+        *sorted((data / "licences").glob("*.txt")),
     ]
     return [path for path in candidates if path.is_file()]
 

@@ -23,7 +23,9 @@ class Twin:
     def sentence(self) -> str:
         """Return the fact in words."""
         name, other = printable(self.name), printable(self.other_name)
-        return f"{name} is in {self.collection} too" if self.exact else f"{name} looks like {other} in {self.collection}"
+        if self.exact:
+            return f"{name} is in {self.collection} too"
+        return f"{name} looks like {other} in {self.collection}"
 
 
 @dataclass(frozen=True)
