@@ -159,7 +159,8 @@ class Gathering:
         return self._executors[seconds]
 
     def _completed(self, running: dict[Future[Finding], Item]) -> Iterator[Judged]:
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+        completed = wait(running, return_when=FIRST_COMPLETED).done
+        for future in sorted(completed, key=lambda each: running[each].index):
             item = running.pop(future)
             try:
                 finding = future.result()
