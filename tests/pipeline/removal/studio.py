@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -83,6 +84,12 @@ def snapshot(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 
 
+def copied(workspace: Workspace, target: Path) -> Workspace:
+    """Return a copy at `target`, anew; it shares files, since none is written into but replaced."""
+    shutil.rmtree(target, ignore_errors=True)
+    return Workspace(Path(shutil.copytree(workspace.root, target, copy_function=os.link)))
+
+
 def killed(work: Callable[[], object], at: int | None) -> bool:
     """Do `work` in a process that kills itself at its `at`th change of a file; return whether it came to that.
 
@@ -98,9 +105,10 @@ def killed(work: Callable[[], object], at: int | None) -> bool:
     def watch(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal changes
         writing = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING
-        changes += event in _CHANGES or bool(writing)
-        if changes == at or (at is None and event == "subprocess.Popen"):
-            os.kill(os.getpid(), signal.SIGKILL)
+        if event in _CHANGES or writing:  # to kill is an event too
+            changes += 1
+            if changes == at or (at is None and event == "subprocess.Popen"):
+                os.kill(os.getpid(), signal.SIGKILL)
 
     status = 1
     try:

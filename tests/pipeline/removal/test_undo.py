@@ -19,7 +19,7 @@ from pipeline.removal.remove import remove
 from pipeline.removal.undo import undo
 from pipeline.workspace import Workspace
 from tests.pipeline.pictures import fill, make_workspace, small_params
-from tests.pipeline.removal.studio import NOW, PARAMS, content, entry, killed, sha, snapshot, store, studio
+from tests.pipeline.removal.studio import NOW, PARAMS, content, copied, entry, killed, sha, snapshot, store, studio
 
 
 @pytest.fixture
@@ -105,15 +105,10 @@ def test_killed_at_any_change_and_done_again_it_ends_the_same(tmp_path: Path) ->
     before = studio(tmp_path / "before")
     take_out(before, "bob")
     set_aside(before, "monet", "rose", "shared")
-
-    def copied(name: str) -> Workspace:
-        shutil.rmtree(tmp_path / name, ignore_errors=True)
-        return Workspace(Path(shutil.copytree(before.root, tmp_path / name)))
-
-    bring_back(undisturbed := copied("undisturbed"), "bob")
+    bring_back(undisturbed := copied(before, tmp_path / "undisturbed"), "bob")
     expected = snapshot(undisturbed.root)
     for point in count(1):
-        place = copied("killed")
+        place = copied(before, tmp_path / "killed")
         if not killed(lambda place=place: bring_back(place, "bob"), point):  # type: ignore[misc]
             break
         if standing(place, "monet"):
