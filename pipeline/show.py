@@ -152,9 +152,13 @@ def quality(workspace: Workspace, facts: Facts, params: Params, page: Path, brow
 
 
 def _open(page: Path) -> bool:
-    """Open a page in a browser where there is a display; return whether that was done."""
-    display = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    return bool(display) and webbrowser.open(page.resolve().as_uri())
+    """Open a page in a browser where there is a display, or one is named; return whether that was done.
+
+    Elsewhere Python would find a browser for terminals, and that would take this one.
+    """
+    ways = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    possible = sys.platform == "darwin" or any(os.environ.get(name) for name in ways)
+    return possible and webbrowser.open(page.resolve().as_uri())
 
 
 def _number(value: float | None) -> str:

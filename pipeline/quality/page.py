@@ -51,9 +51,7 @@ def write(workspace: Workspace, facts: Facts, params: Params) -> Path:
         facts: what `facts.gather` returned of it.
         params: `prepare`, `gate` and `ingest` are used.
     """
-    page = render(workspace, facts, params)
-    # File names may be anything; what is no text at all is written as an escape.
-    return write_atomic(workspace.quality(facts.collection), page.encode("utf-8", "backslashreplace"))
+    return write_atomic(workspace.quality(facts.collection), render(workspace, facts, params))
 
 
 def render(workspace: Workspace, facts: Facts, params: Params) -> str:

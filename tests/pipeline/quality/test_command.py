@@ -79,16 +79,23 @@ def test_what_cannot_be_reported_on_is_one_sentence(
     assert error.count("\n") == 1
 
 
-def test_the_page_is_opened_where_there_is_a_display(workspace: Workspace, tmp_path: Path) -> None:
-    browser = tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
-    browser.chmod(0o755)
+def test_the_page_is_opened_in_the_browser_that_is_named_and_in_none_for_terminals(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("mine", "www-browser", "w3m"):
+        (tools / name).write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/{name}\n')
+        (tools / name).chmod(0o755)
     command = [sys.executable, "-m", "pipeline.cli", "-C", str(workspace.root), "report", "--style", "monet"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "BROWSER": str(browser), "DISPLAY": ":0"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "report (opened in the browser): " in done.stdout
-    assert (tmp_path / "opened").read_text().strip() == workspace.quality("monet").as_uri()
-    (tmp_path / "opened").unlink()
-    subprocess.run([*command, "--no-open"], env=environment, capture_output=True, check=True)
-    assert not (tmp_path / "opened").exists()
+    bare = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+
+    def opened(*options: str, **environment: str) -> list[str]:
+        run = subprocess.run([*command, *options], env=bare | environment, capture_output=True, text=True, check=True)
+        assert ("opened in the browser" in run.stdout) == (not options and bool(environment))
+        return sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+
+    assert opened() == []
+    assert opened("--no-open", BROWSER=str(tools / "mine")) == []
+    assert opened(BROWSER=str(tools / "mine")) == ["mine"]
+    assert (tmp_path / "mine").read_text().strip() == workspace.quality("monet").as_uri()

@@ -92,7 +92,7 @@ def test_a_histogram_counts_every_image_once_small_ones_left() -> None:
     drawn = bars(histograms.sides(values, 512))
     assert sum(count for _, count in drawn) == len(values)
     assert [edge for edge, _ in drawn] == sorted(edge for edge, _ in drawn)
-    assert drawn[0][1] == 2  # what is below the scale stands in its first bin
+    assert drawn[0] == (1.0, 2)  # what is below the scale stands in its first bin
 
 
 def test_the_line_parts_those_that_are_large_enough() -> None:
