@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ from pipeline.workspace import PHOTOS, Workspace, find_workspace
 FORMAT = 1
 # Decoding, resampling and packing release Python's lock, so threads do; nothing has to be imported twice.
 _MAX_THREADS = 8
-_LIBRARIES = ("albumentations", "opencv-python-headless", "numpy", "pillow")
+_LIBRARIES = ("albumentations", "opencv-python-headless", "numpy", "pillow", "pillow-heif")
 _PNG_END = b"IEND\xaeB`\x82"
 _NOTE_SECONDS = 2.0
 
@@ -148,7 +148,14 @@ def _recipe(collection: str, params: Params) -> _Recipe:
 def _code_digest() -> str:
     """Return a digest of the code and the libraries that decide about the pixels of a file."""
     files = {Path(name).name: sha256_file(Path(name)) for name in (__file__, augment.__file__, images.__file__)}
-    return digest_json({"files": files, "libraries": {name: version(name) for name in _LIBRARIES}})
+    return digest_json({"files": files, "libraries": {name: _version(name) for name in _LIBRARIES}})
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:  # an extra that is not installed
+        return ""
 
 
 def _places(entries: Sequence[Entry], cache: Path, digests: Mapping[str, str]) -> dict[str, Path]:

@@ -142,7 +142,11 @@ class _Pictures:
 
     def pairs(self) -> list[tuple[Elsewhere, Card, Card]]:
         """Return images that another collection holds too, beside that collection's."""
-        return [(pair, self._card(pair.own), self._card(pair.other, pair.collection)) for pair in self.elsewhere]
+        own = f"in {self.facts.collection}"
+        return [
+            (pair, self._card(pair.own, own), self._card(pair.other, f"in {pair.collection}"))
+            for pair in self.elsewhere
+        ]
 
     def refused(self) -> list[tuple[str, int, str, list[Card]]]:
         """Return reasons with their counts and meanings, and the latest files of each."""
