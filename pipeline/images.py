@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import re
 import stat
-import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,39 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFont
+
+from pipeline.image_files import SUFFIXES as SUFFIXES
+from pipeline.image_files import Refused as Refused
+from pipeline.image_files import identify, load_failure
 
 if TYPE_CHECKING:
     from torch import Tensor  # ingesting must not wait for torch
 
     from pipeline.params import Ingest
 
-# Pillow's names of the formats that are opened at all, and the extension each is stored under. A fixed list:
-# otherwise an EPS named .jpg would start Ghostscript.
-EXTENSIONS = {
-    "JPEG": "jpg",
-    "MPO": "jpg",
-    "PNG": "png",
-    "WEBP": "webp",
-    "TIFF": "tif",
-    "BMP": "bmp",
-    "GIF": "gif",
-    "AVIF": "avif",
-    "HEIF": "heic",  # through the extra `heic`
-}
-SUFFIXES = {
-    "jpg": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    "png": (".png", ".apng"),
-    "webp": (".webp",),
-    "tif": (".tif", ".tiff"),
-    "bmp": (".bmp", ".dib"),
-    "gif": (".gif",),
-    "avif": (".avif", ".avifs"),
-    "heic": (".heic", ".heif", ".hif", ".heics", ".heifs"),
-}
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"II*\x00", b"MM\x00*", b"GIF8")
-_AVIF = (b"avif", b"avis")  # what follows "ftyp" at the beginning of a file
-_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 _ORIENTATION = 0x0112
 _TURNS = {  # EXIF orientation -> what makes it upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -56,8 +32,6 @@ _TURNS = {  # EXIF orientation -> what makes it upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Tags of a TIFF that say where and how pixels and colours are stored. Pillow skips what it cannot read and goes on.
-_LOST_TAG = re.compile(r".* Skipping tag (258|262|273|277|278|279|320|322|323|324|325|338|339|347|34675)$", re.DOTALL)
 _STRIP = 1 << 22  # px that are converted at once
 _FLAT = 3  # an image whose every channel spans no more than this many levels of 255 shows nothing
 _GREY = 2  # levels that channels may differ by in an image that is grey to the eye
@@ -67,8 +41,8 @@ _GREY = 2  # levels that channels may differ by in an image that is grey to the 
 class Limits:
     """What is accepted: shortest side (px), pixels, bytes, and long side / short side.
 
-    Decoding takes, measured, 4 bytes of memory a pixel at best (RGB) and 10 at most (transparency, profiles, progressive
-    JPEG), but 13 in AVIF and 17 in WebP, whose libraries hold images several times: 3.4 GB at 200 million pixels.
+    Decoding takes, measured, 4 bytes of memory a pixel at best (RGB) and 10 at most (transparency, profiles, or
+    progressive JPEG); 13 in AVIF and 17 in WebP, whose libraries hold more copies: 3.4 GB at 200 million pixels.
     """
 
     min_side: int
@@ -84,17 +58,6 @@ class Limits:
 
 # For images that were accepted once: a limit lowered since does not make them wrong.
 ACCEPTED = Limits(min_side=1, max_pixels=2_000_000_000, max_bytes=20_000_000_000, max_aspect=100_000)
-
-
-class Refused(ValueError):  # noqa: N818 (a decision about an image, as its users read it)
-    """An image that is not accepted: a reason `code`, the `detail` in words, the format if it was recognised."""
-
-    def __init__(self, code: str, detail: str, extension: str = "") -> None:
-        """Say why: `code` is one of the manifest's reason codes."""
-        super().__init__(f"image refused as {code}: {detail}")
-        self.code = code
-        self.detail = detail
-        self.extension = extension
 
 
 @dataclass(frozen=True)
@@ -120,7 +83,7 @@ def decode(source: Path | bytes, limits: Limits) -> Decoded:
             too_small, truncated, empty.
     """
     with _stream(source, limits) as stream:
-        image, extension = _identify(stream)
+        image, extension = identify(stream)
         with image:
             try:
                 return _decode_opened(image, extension, limits)
@@ -129,27 +92,22 @@ def decode(source: Path | bytes, limits: Limits) -> Decoded:
 
 
 def decode_strictly(source: Path | bytes, limits: Limits) -> Decoded:
-    """Return an image as `decode` does, and refuse what Pillow only warns of where data is lost.
+    """Return an image as `decode` does, and refuse a part of a file that claims more pixels than `limits` allow.
 
-    These are parts of a file that claim more pixels than `limits` allow, and tags of a TIFF without which its pixels
-    or colours would be other ones. Warnings about metadata are silenced. For a process of one thread: Python's and
-    Pillow's settings, which belong to the process, are changed meanwhile.
+    Of such a part Pillow would only warn. Its warnings about metadata are silenced. For a process of one thread:
+    Python's and Pillow's settings, which belong to the process, are changed meanwhile.
 
     Raises:
         Refused: see `decode`.
     """
     pillows, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limits.max_pixels
     try:
-        with warnings.catch_warnings(record=True) as remarks:
-            warnings.simplefilter("always")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            decoded = decode(source, limits)
+            return decode(source, limits)
     finally:
         Image.MAX_IMAGE_PIXELS = pillows
-    lost = next((remark for remark in remarks if _LOST_TAG.match(str(remark.message))), None)
-    if lost and decoded.format == "tif":
-        raise Refused("truncated", " ".join(str(lost.message).split()), decoded.format)
-    return decoded
 
 
 def preview(source: Path | bytes, limits: Limits, side: int) -> tuple[Image.Image, float]:
@@ -161,7 +119,7 @@ def preview(source: Path | bytes, limits: Limits, side: int) -> tuple[Image.Imag
         Refused: see `decode`.
     """
     with _stream(source, limits) as stream:
-        image, extension = _identify(stream)
+        image, extension = identify(stream)
         with image:
             whole = max(image.size)
             reduced = _decode_opened(image, extension, limits, side).image
@@ -178,12 +136,14 @@ def _decode_opened(image: Image.Image, extension: str, limits: Limits, side: int
             image.draft(None, (side, side))  # of no effect but on JPEG and HEIC
         if any(";16" in str(tile) for tile in getattr(image, "tile", ())):  # once loaded, 16-bit RGB has 8
             flags.append("sixteen_bit")
+        if image.format == "TIFF":
+            _turn(image, flags)  # for the flag: Pillow turns a TIFF as it loads it, and forgets that it did
         image.load()  # `verify` would miss a truncated file
         rgb = _as_seen(image, flags)
     except (Refused, MemoryError):
         raise
     except Exception as error:  # decoders raise nearly anything on hostile bytes; each costs this file alone
-        raise _load_failure(error) from error
+        raise load_failure(error) from error
     if _is_flat(rgb):
         raise Refused("empty", "all pixels have the same colour")
     if _is_grey(rgb):
@@ -211,62 +171,6 @@ def _stream(source: Path | bytes, limits: Limits) -> BinaryIO:
     return stream
 
 
-_OPENING = threading.Lock()
-
-
-def _identify(stream: BinaryIO) -> tuple[Image.Image, str]:
-    """Return the opened, not yet decoded image and its extension."""
-    head = stream.read(16)
-    stream.seek(0)
-    if not head:
-        raise Refused("not_image", "it has no bytes")
-    try:
-        with _OPENING:
-            # Pillow's own limit is a global below ours; it is lifted while headers are read, ours follows.
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = Image.open(stream, formats=_formats(head))
-            finally:
-                Image.MAX_IMAGE_PIXELS = limit
-    except UnidentifiedImageError as error:
-        if _brand(head) in _HEIC and not _has_heic():
-            raise Refused(
-                "unreadable", "it is HEIC, which an extra of this program reads: pip install 'style-atelier[heic]'"
-            ) from error
-        if head.startswith(_SIGNATURES) or _brand(head) in (*_AVIF, *_HEIC):
-            raise Refused("truncated", "it begins like an image and its header is broken or cut off") from error
-        raise Refused("not_image", "its content is none of the image formats that are read") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # a hostile header may raise nearly anything
-        raise _load_failure(error) from error
-    return image, EXTENSIONS[str(image.format)]
-
-
-def _formats(head: bytes) -> list[str]:
-    """Return Pillow's names of the formats that a file with this beginning may have, each registered."""
-    Image.init()  # a Pillow built without AVIF lacks that one
-    with_heic = _brand(head) in _HEIC and _has_heic()
-    if with_heic:
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
-    return [name for name in EXTENSIONS if name in Image.OPEN and (name != "HEIF" or with_heic)]
-
-
-def _brand(head: bytes) -> bytes:
-    """Return what a file of the family of MP4 says it is, nothing if it is of another."""
-    return head[8:12] if head[4:8] == b"ftyp" else b""
-
-
-def _has_heic() -> bool:
-    try:
-        import pillow_heif  # noqa: F401 (optional)
-    except ImportError:
-        return False
-    return True
-
-
 def _check_size(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.max_pixels:
         raise Refused("too_large", f"{width} x {height} px, more than max_pixels ({limits.max_pixels})")
@@ -284,20 +188,9 @@ def _check_kind(image: Image.Image) -> None:
     except MemoryError:
         raise
     except Exception as error:  # looking for a second frame reads on in the file
-        raise _load_failure(error) from error
+        raise load_failure(error) from error
     if animated:
         raise Refused("multiframe", "it holds several pages or an animation; save the one you mean")
-
-
-def _load_failure(error: Exception) -> Refused:
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return Refused("too_large", str(error))
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    if "out of memory" in text.lower():  # what some decoders say instead of MemoryError
-        raise MemoryError(text) from error
-    signs = ("truncat", "broken data", "unexpected end", "premature", "not enough", "eof", "could not create decoder")
-    cut_off = isinstance(error, EOFError) or any(sign in text.lower() for sign in signs)
-    return Refused("truncated" if cut_off else "unreadable", text)
 
 
 def _as_seen(image: Image.Image, flags: list[str]) -> Image.Image:
@@ -331,7 +224,10 @@ def _to_srgb(image: Image.Image, flags: list[str]) -> Image.Image:
         return _in_strips(image, _from_lab())
     if image.mode == "CMYK":
         flags.append("cmyk")
-        return _in_strips(image, _colours("CMYK", profile, flags))
+        inks = _colours("CMYK", profile, flags)
+        if image.format == "JPEG" and "adobe" not in image.info:  # Pillow inverts all, and only Adobe's are inverted
+            return _in_strips(image, lambda part: inks(ImageChops.invert(part)))
+        return _in_strips(image, inks)
     if image.mode in ("P", "PA"):
         flags.append("palette")
     if image.mode.startswith("I"):

@@ -32,7 +32,7 @@ OWNERS = {
 # From the ground up: a module imports only from its own layer or one before it.
 LAYERS = [
     ["files", "params", "workspace", "progress", "process", "entry", "runlog", "closure", "recipes"],
-    ["images", "colour"],
+    ["image_files", "images", "colour"],
     ["networks", "losses"],
     ["data", "checkpoints", "methods", "metrics", "trainer", "inference"],
 ]
