@@ -19,7 +19,7 @@ from PIL import Image
 from pipeline import images
 from pipeline.images import Limits, Refused
 from tests.pipeline.intake.encoders import ADOBE, rgb_profile
-from tests.pipeline.intake.kinds import KINDS
+from tests.pipeline.intake.kinds import KINDS, heic, without_heic
 from tests.pipeline.pictures import encoded, texture
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # remarks on the metadata of damaged files
@@ -67,10 +67,10 @@ def test_part_of_any_size_is_no_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_heic_without_the_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    head = b"\0\0\0\x1cftypheic\0\0\0\0mif1heic"
+    data = b"\0\0\0\x1cftypheic\0\0\0\0mif1heic" if without_heic() else heic(texture(1))
     monkeypatch.setitem(sys.modules, "pillow_heif", None)  # importing it fails
     with pytest.raises(Refused, match=r"pip install 'style-atelier\[heic\]'") as caught:
-        images.decode(head + bytes(500), LIMITS)
+        images.decode(data, LIMITS)
     assert caught.value.code == "unreadable"
 
 

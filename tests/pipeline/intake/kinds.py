@@ -268,6 +268,10 @@ accept(
     "grey of gamma 1.8.png", encoded(picture(G, "L"), icc_profile=grey_profile(1.8)),
     levels(srgb_of(grey(G / 255) ** 1.8, SRGB)), "greyscale", "profile", tolerance=2,
 )  # fmt: skip
+accept(
+    "grey with an rgb profile.png", encoded(picture(G, "L"), icc_profile=rgb_profile(ADOBE, [563 / 256])),
+    levels(srgb_of(grey(G / 255) ** (563 / 256), ADOBE)), "greyscale", "profile", tolerance=1,
+)  # fmt: skip
 BIT = G > 128
 accept("1 bit.png", encoded(picture(BIT * 255, "L").convert("1")), grey(BIT * 255), "greyscale")
 accept("zero is white.tif", tiff(chart(255 - G)[..., None].astype(np.uint8), 0), grey(G), "greyscale", format="tif")
