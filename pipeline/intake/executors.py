@@ -8,13 +8,14 @@ a file that took too long, one that raises BrokenExecutor (`WorkerLost` is one) 
 from __future__ import annotations
 
 import importlib
-import multiprocessing
+import multiprocessing.context
 import os
 import resource
 import signal
+import types
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
-from multiprocessing import forkserver
+from multiprocessing import forkserver, popen_forkserver, spawn
 from typing import TYPE_CHECKING, Any
 
 from pipeline.images import Refused
@@ -26,8 +27,40 @@ if TYPE_CHECKING:
 _PRELOADED = ["pipeline.intake.inspection", "imagehash", "scipy.fftpack"]  # imported once, not by each worker
 
 
+_START_SECONDS = 60
+
+
 class WorkerLost(BrokenExecutor):
     """A worker process ended while it worked: a decoder crashed it, or the system took its memory back."""
+
+
+class _Popen(popen_forkserver.Popen):
+    """Starts a worker as the standard library does, without running the main program's file in it.
+
+    No worker needs that program, which may be a flow (seconds of importing each time), or come from standard input.
+    """
+
+    def _launch(self, process_obj: object) -> None:
+        bare = types.SimpleNamespace(get_preparation_data=_without_main)
+        standard: Any = popen_forkserver.Popen._launch  # type: ignore[attr-defined]  # not public; tests hold it
+        types.FunctionType(standard.__code__, {**standard.__globals__, "spawn": bare})(self, process_obj)
+
+
+def _without_main(name: str) -> dict[str, Any]:
+    data = spawn.get_preparation_data(name)
+    return {key: value for key, value in data.items() if not key.startswith("init_main")}
+
+
+class _Process(multiprocessing.context.ForkServerProcess):
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802 (the standard library's hook)
+        return _Popen(process_obj)
+
+
+class _Context(multiprocessing.context.ForkServerContext):
+    """Workers are forked from a server of their own: this process may run threads, as a flow does."""
+
+    Process = _Process
 
 
 class Contained(Executor):
@@ -37,11 +70,26 @@ class Contained(Executor):
         """Start no more than `workers` processes, each when it is first needed."""
         import pebble
 
-        # Not forked from this process, which may run threads (a flow does), and not started from nothing each time.
-        context = multiprocessing.get_context("forkserver")
+        context = _Context()
         context.set_forkserver_preload(_PRELOADED)
         self._seconds = seconds
         self._pool = pebble.ProcessPool(workers, initializer=confine, initargs=(memory_mb,), context=context)
+        self._check_start()
+
+    def _check_start(self) -> None:
+        """Refuse to go on where no worker starts: the pool would try for ever.
+
+        Raises:
+            ValueError: none started within a minute.
+        """
+        try:
+            self._pool.schedule(os.getpid).result(_START_SECONDS)
+        except (TimeoutError, BrokenExecutor):
+            self.shutdown(cancel_futures=True)
+            raise ValueError(
+                f"no worker process started within {_START_SECONDS} s, so no file can be opened safely; look at what "
+                f"the system printed above, or set ingest.executor to inline for images that you trust"
+            ) from None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Return the future of a call; it raises TimeoutError or WorkerLost when a limit ended it."""

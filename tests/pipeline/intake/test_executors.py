@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.images import Refused
+from pipeline.intake import executors
 from pipeline.intake.executors import EXECUTORS, Contained, WorkerLost, limit_reached, open_executor, worker_count
 from tests.pipeline.pictures import ROOT, small_params
 
@@ -45,6 +46,10 @@ def spin() -> None:
 
 def eat(megabytes: int) -> int:
     return len(bytearray(megabytes * 2**20))
+
+
+def crash_at_start(memory_mb: int) -> None:
+    crash()
 
 
 def fail() -> None:
@@ -99,6 +104,27 @@ def test_ctrl_c_ends_what_runs_at_once() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert time.monotonic() - started < 60  # and not the 600 s of the call
+
+
+def test_workers_start_whatever_the_main_program_is() -> None:
+    program = (
+        "from pipeline.intake.executors import Contained\n"
+        "MARK = True\n"
+        "with Contained(1, 60, 256) as executor:\n"
+        "    seen = executor.submit(eval, \"hasattr(__import__('sys').modules['__main__'], 'MARK')\")\n"
+        "    print(seen.result(30))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-"], input=program, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert (run.stdout, run.returncode) == ("False\n", 0), run.stderr
+
+
+def test_where_no_worker_starts_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "_START_SECONDS", 2)
+    monkeypatch.setattr(executors, "confine", crash_at_start)
+    with pytest.raises(ValueError, match=r"no worker process started .* ingest\.executor to inline"):
+        Contained(1, 60, 256)
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
