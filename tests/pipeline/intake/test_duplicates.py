@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 
+import imagehash
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from sklearn.datasets import load_sample_image
 
-from pipeline.intake.duplicates import Placement, group_position, perceptual_hash, place
+from pipeline.intake import duplicates
+from pipeline.intake.duplicates import Placement, group_position, near_pairs, perceptual_hash, place
 from pipeline.manifest import Entry, Split
-from tests.pipeline.pictures import encoded, texture
+from pipeline.params import load_params
+from tests.pipeline.pictures import ROOT, encoded, texture
 
 
 def sha(text: object) -> str:
@@ -118,21 +122,129 @@ def test_the_nearest_group_is_joined() -> None:
     assert joined == Placement(second, "train", bridges=False)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_hash_survives_rescaling_and_recompression_and_tells_pictures_apart(seed: int) -> None:
-    picture = texture(seed, 640, 480)
-    versions = [
-        picture.resize((320, 240), Image.Resampling.LANCZOS),
-        Image.open(io.BytesIO(encoded(picture, "JPEG", quality=40))),
-    ]
-    original = int(perceptual_hash(picture), 16)
-    assert all((original ^ int(perceptual_hash(version), 16)).bit_count() <= 6 for version in versions)
-    assert (original ^ int(perceptual_hash(texture(seed + 100, 640, 480)), 16)).bit_count() > 12
+DISTANCE = load_params(ROOT / "params.yaml").ingest.duplicate_distance
+PHOTOGRAPHS = ["china.jpg", "flower.jpg"]
+COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "a third of the size": lambda picture: scaled(picture, 0.3),
+    "twice the size": lambda picture: scaled(picture, 2),
+    "JPEG 30": lambda picture: Image.open(io.BytesIO(encoded(picture, "JPEG", quality=30))),
+    "brighter": lambda picture: picture.point(lambda level: min(255, level * 9 // 8)),
+    "darker": lambda picture: picture.point(lambda level: level * 7 // 8),
+    "1 % cut off all round": lambda picture: cut(picture, 1, 1, 1, 1),
+    "3 % cut off all round": lambda picture: cut(picture, 3, 3, 3, 3),
+    "6 % cut off all round": lambda picture: cut(picture, 6, 6, 6, 6),
+    "5 % cut off on the left": lambda picture: cut(picture, 5, 0, 0, 0),
+    "6 % cut off below": lambda picture: cut(picture, 0, 0, 0, 6),
+    "a corner cut off": lambda picture: cut(picture, 6, 4, 0, 0),
+    "unequally cut": lambda picture: cut(picture, 1, 5, 4, 0),
+    "cut, reduced and recompressed": lambda picture: Image.open(
+        io.BytesIO(encoded(scaled(cut(picture, 2, 0, 3, 4), 0.6), "JPEG", quality=60))
+    ),
+    "mirrored": ImageOps.mirror,
+    "mirrored and reduced": lambda picture: scaled(ImageOps.mirror(picture), 0.4),
+}
 
 
-@pytest.mark.parametrize("name", ["china.jpg", "flower.jpg"])
-def test_hash_survives_a_small_crop_of_a_photograph(name: str) -> None:
+def scaled(picture: Image.Image, factor: float) -> Image.Image:
+    size = round(picture.width * factor), round(picture.height * factor)
+    return picture.resize(size, Image.Resampling.BICUBIC)
+
+
+def cut(picture: Image.Image, *percent: int) -> Image.Image:
+    """Cut hundredths of the side off left, top, right and bottom."""
+    left, top, right, bottom = percent
+    width, height = picture.size
+    box = width * left, height * top, width * (100 - right), height * (100 - bottom)
+    return picture.crop(tuple(place // 100 for place in box))  # type: ignore[arg-type]
+
+
+def hashed(phash: str) -> Entry:
+    return entry(sha(phash), phash, Placement(sha(phash), "train", bridges=False))
+
+
+def between(first: str, second: str) -> int:
+    """Return the distance of two perceptual hashes."""
+    ((_, _, apart),) = near_pairs([hashed(first)], [hashed(second)], 64)
+    return apart
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES.keys())
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_copy_is_near(name: str, copied: Callable[[Image.Image], Image.Image]) -> None:
     picture = Image.fromarray(load_sample_image(name))
-    across, down = picture.width // 100, picture.height // 100
-    cropped = picture.crop((across, down, picture.width - across, picture.height - down))
-    assert (int(perceptual_hash(picture), 16) ^ int(perceptual_hash(cropped), 16)).bit_count() <= 6
+    assert between(perceptual_hash(picture), perceptual_hash(copied(picture))) <= DISTANCE
+
+
+def test_other_pictures_are_not_near() -> None:
+    pictures = [perceptual_hash(Image.fromarray(load_sample_image(name))) for name in PHOTOGRAPHS]
+    pictures += [perceptual_hash(texture(seed, 320, 240)) for seed in range(12)]
+    assert min(between(one, other) for one, other in itertools.combinations(pictures, 2)) > DISTANCE
+
+
+@given(st.integers(0, 10**6), st.integers(64, 1400), st.sampled_from([0.4, 0.6, 1.7]))
+@settings(deadline=None, max_examples=40)
+def test_a_rescaled_texture_is_near(seed: int, side: int, factor: float) -> None:
+    picture = texture(seed, side, side * 3 // 4)
+    assert between(perceptual_hash(picture), perceptual_hash(scaled(picture, factor))) <= DISTANCE
+
+
+def test_the_first_hash_is_the_library_s_of_the_whole_image() -> None:
+    picture = scaled(Image.fromarray(load_sample_image("china.jpg")), 0.4)
+    assert perceptual_hash(picture)[:16] == str(imagehash.phash(picture))
+
+
+def test_an_entry_with_the_whole_hash_alone_is_compared_as_before() -> None:
+    """Manifests of the first version hold 16 digits."""
+    picture = Image.fromarray(load_sample_image("china.jpg"))
+    old, new, trimmed = (perceptual_hash(one) for one in (picture, scaled(picture, 0.5), cut(picture, 0, 5, 5, 0)))
+    assert between(old[:16], new[:16]) == (int(old[:16], 16) ^ int(new[:16], 16)).bit_count()
+    assert between(old[:16], trimmed) > DISTANCE  # what is cut off cannot be put back
+    assert between(trimmed[:16], old) <= DISTANCE  # the other way round it can be cut off
+    known = grow([[(on("test"), old[:16])]], distance=DISTANCE)
+    (joined,) = place(known, [(sha("copy"), new)], distance=DISTANCE, test_share=0.3)
+    assert joined == Placement(on("test"), "test", bridges=False)
+
+
+HASHES = st.lists(st.integers(0, 2**64 - 1).map(bits), min_size=1, max_size=3).map("".join)
+
+
+def plainly(one: str, other: str) -> int:
+    """Return the distance as documented, without numpy."""
+    parts = [[int(text[at : at + 16], 16) for at in range(0, len(text), 16)] for text in (one, other)]
+    whole = [(parts[0][0], part) for part in parts[1]] + [(part, parts[1][0]) for part in parts[0]]
+    return min((a ^ b).bit_count() for a, b in whole)
+
+
+@given(st.lists(HASHES, max_size=6), st.lists(HASHES, max_size=6), st.integers(0, 40))
+def test_near_pairs_are_those_within_the_distance_whichever_way(
+    one: list[str], other: list[str], distance: int
+) -> None:
+    first, second = [hashed(text) for text in one], [hashed(text) for text in other]
+    expected = [
+        (a, b, plainly(a.phash, b.phash)) for a in first for b in second if plainly(a.phash, b.phash) <= distance
+    ]
+    assert near_pairs(first, second, distance) == expected
+    turned = [(a, b, apart) for b, a, apart in near_pairs(second, first, distance)]
+    assert sorted(turned, key=repr) == sorted(expected, key=repr)
+
+
+@given(st.lists(st.integers(0, 2**12 - 1), max_size=40), st.integers(0, 30), st.integers(1, 4))
+def test_blocks_change_nothing(values: list[int], known: int, distance: int) -> None:
+    """Groups, sides and bridges are the same however few images are compared at a time."""
+    images = [(sha(at), bits(value) + bits(value << 40)) for at, value in enumerate(values)]
+    whole = grow([images[:known], images[known:]], distance=distance)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "_ROWS", 3)
+        patch.setattr(duplicates, "_COLUMNS", 5)
+        assert grow([images[:known], images[known:]], distance=distance) == whole
+        entries = [hashed(phash) for _, phash in images]
+        few = near_pairs(entries, entries, distance)
+    assert few == near_pairs(entries, entries, distance)
+
+
+@given(st.lists(HASHES, min_size=1, max_size=25), st.integers(8, 30))
+def test_an_image_founds_a_group_if_and_only_if_none_before_it_is_near(hashes: list[str], distance: int) -> None:
+    images = [(sha(at), phash) for at, phash in enumerate(hashes)]
+    for at, one in enumerate(grow([images], distance=distance)):
+        near = [other for other in hashes[:at] if plainly(hashes[at], other) <= distance]
+        assert (one.group == one.sha256) == (not near)
