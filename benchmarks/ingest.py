@@ -2,7 +2,8 @@
 
     python -m benchmarks.ingest --counts 100 1000 10000
 
-Floor: reading each file, its SHA-256, and decoding it once with Pillow, in one process. Growth: a style of N
+Floor: reading each file, its SHA-256, and decoding it once with Pillow, in one process; with the perceptual hash of
+imagehash besides, what a plain script for the same purpose would cost. Growth: a style of N
 artworks ingested and prepared from nothing, then one more; `dvc add` and `dvc repro prepare@bench` are in both, as a
 person meets them. Made pictures (strokes of smooth colour under noise, JPEG quality 90) of realistic entropy; files
 of the first crops are hashed before and after the new image. Writes benchmarks/results/ingest.md.
@@ -27,6 +28,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import imagehash
 import numpy as np
 import psutil
 from PIL import Image
@@ -85,12 +87,15 @@ def fill(folder: Path, seeds: range, side: int) -> Path:
     return folder
 
 
-def floor(folder: Path) -> None:
-    """Read, hash and decode every file once."""
+def floor(folder: Path, perceptual: bool) -> None:
+    """Read, hash and decode every file once, with a perceptual hash or without."""
     for path in sorted(folder.rglob("*.jpg")):
         data = path.read_bytes()
         hashlib.sha256(data).hexdigest()
-        Image.open(io.BytesIO(data)).load()
+        image = Image.open(io.BytesIO(data))
+        image.load()
+        if perceptual:
+            imagehash.phash(image)
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -101,15 +106,19 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def against_floor(scratch: Path, side: int, count: int, repeats: int) -> dict[str, float]:
-    """Return median ratios of a full ingest to the floor, run in turns: one worker, and one a core."""
+    """Return the floor (ms an image) and, as multiples of it, the plain script, one worker, and one worker a core.
+
+    Medians over runs in turns.
+    """
     source = fill(scratch / f"floor-{side}", range(count), side)
     base = load_params(ROOT / "params.yaml")
-    floor(source)
-    ratios: dict[str, list[float]] = {"one": [], "cores": []}
+    floor(source, perceptual=True)
+    ratios: dict[str, list[float]] = {"script": [], "one": [], "cores": []}
     per_image = []
     for _ in range(repeats):
-        lowest = seconds(lambda: floor(source))
+        lowest = seconds(lambda: floor(source, perceptual=False))
         per_image.append(1000 * lowest / count)
+        ratios["script"].append(seconds(lambda: floor(source, perceptual=True)) / lowest)
         for name, workers in (("one", 1), ("cores", 0)):
             params = replace(base, ingest=replace(base.ingest, workers=workers))
             workspace = empty(scratch / "floor-ws")
@@ -238,10 +247,11 @@ def report(floors: dict[int, dict[str, float]], growths: list[Growth], side: int
         "Full ingest, as a multiple of reading, hashing (SHA-256) and decoding each file once with Pillow in one "
         "process. What it does besides: a copy, borders, perceptual hashes, the manifest, containment. Medians.",
         "",
-        "| long side | floor, ms an image | one worker | one worker a core |",
-        "|---|---|---|---|",
+        "| long side | floor, ms an image | with imagehash.phash | ingest, one worker | ingest, one worker a core |",
+        "|---|---|---|---|---|",
         *(
-            f"| {side} px | {found['floor_ms']:.1f} | {found['one']:.2f} | {found['cores']:.2f} |"
+            f"| {side} px | {found['floor_ms']:.1f} | {found['script']:.2f} | {found['one']:.2f} | "
+            f"{found['cores']:.2f} |"
             for side, found in floors.items()
         ),
         "",
