@@ -134,7 +134,7 @@ def _sampled(lines: np.ndarray, start: int, stop: int) -> np.ndarray:
 def _profile(lines: np.ndarray, gap: int) -> _Profile:
     """Compare each line with the one `gap` lines further out (the first ones with the outermost).
 
-    That one's colour is continued at the rate at which it changes there: a slope (a vignette, a sky) is no edge.
+    That one's colour is continued at the rate at which it changes there: a slope, as of a moulding, is no edge.
     """
     count, length = lines.shape[1:]
     outer = np.concatenate([lines[:, :1].repeat(gap, axis=1), lines[:, :-gap]], axis=1)[:, :count]
