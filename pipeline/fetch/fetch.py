@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import httpx
@@ -22,6 +24,9 @@ from pipeline.params import Params
 from pipeline.process import exclusive
 from pipeline.workspace import Workspace
 
+# What this program writes into a note: where images went, and the other facts.
+_WENT = re.compile(r"(\S+ )?-> [a-z0-9][a-z0-9_-]*")
+_FACT = re.compile(rf"from \S+|[0-9]+ bytes, SHA-256 [0-9a-f]{{64}}|{_WENT.pattern}")
 # Where in a file which bytes tell an archive, and the name that it then gets.
 _MAGIC = (
     (0, b"PK\x03\x04", ".zip"),
@@ -92,13 +97,31 @@ def licence_file(workspace: Workspace, errand: Errand) -> Path:
 
 
 def write_licence(workspace: Workspace, errand: Errand, url: str, file: Downloaded) -> Path:
-    """Note where images came from and whose they are; what a person wrote about an address stays."""
+    """Note where images came from and went, and whose they are.
+
+    Where there is a note already, its facts are those of now and what else it says, a person's words, stays to the
+    letter. Where images went earlier stays too: they are still there.
+    """
     path = licence_file(workspace, errand)
-    if not errand.folders and path.is_file():
-        return path
-    folders = [f"{folder} -> {name}" for folder, name in errand.folders.items()] or [f"-> {errand.collection}"]
-    facts = [f"from {shown_address(url)}", f"{file.size} bytes, SHA-256 {file.sha256}", *folders]
-    return write_atomic(path, "\n".join([*facts, "", errand.licence]))
+    gone, text = _noted(path)
+    gone += [f"{folder} -> {name}" for folder, name in errand.folders.items()] or [f"-> {errand.collection}"]
+    facts = [f"from {shown_address(url)}", f"{file.size} bytes, SHA-256 {file.sha256}", *dict.fromkeys(gone)]
+    note = "\n".join([*facts, "", text or errand.licence])
+    return write_atomic(path, note.encode("utf-8", "surrogateescape"))
+
+
+def _noted(path: Path) -> tuple[list[str], str]:
+    """Return a note's lines on where images went, and all that is no fact of this program's; both may be empty."""
+    if not path.is_file():
+        return [], ""
+    lines = path.read_bytes().decode("utf-8", "surrogateescape").splitlines(keepends=True)
+    head = list(takewhile(str.strip, lines))  # facts stand at the top, up to the first empty line
+    own = [line for line in head if not _FACT.fullmatch(line.strip())]
+    gone = [line.strip() for line in head if _WENT.fullmatch(line.strip())]
+    rest = lines[len(head) :]
+    if not own:
+        rest = rest[1:]  # that empty line
+    return gone, "".join([*own, *rest])
 
 
 def _download(errand: Errand, patience: Patience | None, watcher: Watcher) -> tuple[str, Downloaded]:
@@ -135,9 +158,7 @@ def _staging(workspace: Workspace, errand: Errand) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sorted_out(
-    errand: Errand, file: Downloaded, staging: Path, params: Params, watcher: Watcher
-) -> dict[str, Path]:
+def _sorted_out(errand: Errand, file: Downloaded, staging: Path, params: Params, watcher: Watcher) -> dict[str, Path]:
     """Unpack a dataset and return a folder for each collection, with the archive's folders in it."""
     require_free_space(staging, file.size, f"the images of {errand.name}")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -59,9 +60,7 @@ def published(top: str = "small2photo/") -> bytes:
     """Return a dataset as the real ones are laid out, with things in it that nobody asked for."""
     folders = {"trainA": range(4), "testA": range(4, 6), "trainB": range(10, 14), "testB": range(14, 16)}
     files = {
-        f"{top}{folder}/{seed:05d}.png": encoded(texture(seed))
-        for folder, seeds in folders.items()
-        for seed in seeds
+        f"{top}{folder}/{seed:05d}.png": encoded(texture(seed)) for folder, seeds in folders.items() for seed in seeds
     }
     others = {f"{top}readme.txt": b"hello", f"{top}elsewhere/1.png": pictures(20)[0], "__MACOSX/trainA/._1": b"x"}
     return zipped(files | others)
@@ -256,9 +255,30 @@ def test_what_a_person_notes_of_an_address_stays(workspace: Workspace, server: S
     url = f"{server.url}/view.png"
     note = run(workspace, url, photos=True).licence
     assert "not known to this program" in note.read_text()
-    note.write_text("CC0, says the museum")
-    run(workspace, url, photos=True)
-    assert note.read_text() == "CC0, says the museum"
+    for own in ("CC0, says the museum", "CC0\n\nfrom me\r\n\n-> look again\n", "K\udcfcnstler\n"):
+        note.write_bytes(own.encode("utf-8", "surrogateescape"))
+        for _ in range(2):
+            run(workspace, url, photos=True)
+            text = note.read_bytes().decode("utf-8", "surrogateescape")
+            assert text == f"from {url}\n{fact(server.content)}\n-> photos\n\n{own}"
+
+
+def test_a_note_tells_every_collection_and_the_file_of_now(workspace: Workspace, server: Server) -> None:
+    url = f"{server.url}/view.png"
+    for seed, style in ((5, "monet"), (6, "manet"), (5, "monet")):
+        server.reset(pictures(seed)[0])
+        shutil.rmtree(workspace.work / "downloads", ignore_errors=True)
+        note = run(workspace, url, style=style).licence
+        if seed == 5:
+            note.write_text(note.read_text().replace("not known", "well known"))
+    facts, _, text = note.read_text().partition("\n\n")
+    assert facts.splitlines() == [f"from {url}", fact(pictures(5)[0]), "-> monet", "-> manet"]
+    assert "well known to this program" in text
+    assert text.count("SHA-256") == 0
+
+
+def fact(content: bytes) -> str:
+    return f"{len(content)} bytes, SHA-256 {hashlib.sha256(content).hexdigest()}"
 
 
 def test_two_addresses_that_end_alike_do_not_meet(workspace: Workspace, server: Server) -> None:
