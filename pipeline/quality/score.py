@@ -32,6 +32,8 @@ WEIGHTS = {"sharpness": 0.35, "evaluation": 0.25, "variety": 0.20, "colour": 0.1
 DOUBTFUL = ("bad_profile", "palette", "alpha")  # and print colours without a profile
 _STEPS = (10, 20, 50, 100, 200, 400)  # numbers of different images to aim at
 _WORTH_IT = 1.5  # an aim must be this many times what there is
+_ALIKE = 1.1  # of two aims that differ by less, one is enough
+_ADD = "Add"  # how the texts of aims begin
 _LEAST_GAIN = 0.05  # points; less is not worth a line
 
 
@@ -140,7 +142,7 @@ def score(found: Figures) -> Score:
 def improvements(facts: Facts, params: Params, count: int = 3) -> list[Improvement]:
     """Return the things that would raise the score most, the best first, each as if it alone were done.
 
-    Where they are fewer than `count`, further numbers of images to aim at follow.
+    They are of different kinds; where those are fewer than `count`, further numbers of images to aim at join them.
     """
     found = figures(facts, params)
     now = score(found).total
@@ -152,9 +154,19 @@ def improvements(facts: Facts, params: Params, count: int = 3) -> list[Improveme
         _one_kind(facts, found),
         _cleaner(facts, found),
     ]
-    best = sorted(_worth(kinds, now), key=lambda improvement: -improvement.gain)
-    further = _worth([_more(facts, params, found, aim, "Or add") for aim in aims[1:]], now)
-    return [*best, *further][:count]
+    best = _best_first(_worth(kinds, now))[:count]
+    further = _worth([_more(facts, params, found, aim) for aim in aims[1:]], now)
+    return _as_alternatives(_best_first([*best, *further[: count - len(best)]]))
+
+
+def _best_first(improvements: Sequence[Improvement]) -> list[Improvement]:
+    return sorted(improvements, key=lambda improvement: -improvement.gain)
+
+
+def _as_alternatives(improvements: Sequence[Improvement]) -> list[Improvement]:
+    """Return them with every number of images but the first told as another choice."""
+    adding = [one for one in improvements if one.text.startswith(_ADD)]
+    return [replace(one, text=f"Or add{one.text[len(_ADD) :]}") if one in adding[1:] else one for one in improvements]
 
 
 def _worth(aims: Sequence[_Aim], now: float) -> list[Improvement]:
@@ -179,14 +191,16 @@ def _aims(params: Params, found: Figures) -> list[int]:
     """Return numbers of different images to aim at, the nearest that is worth it first."""
     lacking = max(0, found.wanted - found.held_out)
     least = max(_WORTH_IT * found.distinct, found.distinct + lacking / params.ingest.test_share)
-    steps = [step for step in _STEPS if least <= step < found.enough]
-    return [*steps, max(found.enough, math.ceil(least))] if found.distinct < found.enough or lacking else []
+    if found.distinct >= found.enough and not lacking:
+        return []
+    last = max(found.enough, math.ceil(least))
+    return [*(step for step in _STEPS if least <= step and step * _ALIKE <= last), last]
 
 
-def _more(facts: Facts, params: Params, found: Figures, aim: int, verb: str = "Add") -> _Aim:
+def _more(facts: Facts, params: Params, found: Figures, aim: int) -> _Aim:
     number = aim - found.distinct
     held_out = round(number * params.ingest.test_share)
-    text = f"{verb} {number} different {_kind(facts, number)}, to have {aim}; about {held_out} will be held out."
+    text = f"{_ADD} {number} different {_kind(facts, number)}, to have {aim}; about {held_out} will be held out."
     return text, replace(found, distinct=aim, held_out=found.held_out + held_out)
 
 
