@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import io
 import os
@@ -70,10 +71,16 @@ def picture(seed: int, side: int) -> bytes:
     coarse = Image.fromarray(draw.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
     fine = Image.fromarray(draw.integers(0, 256, (side // 16, side // 8, 3), dtype=np.uint8)).resize(size)
     mixed = np.asarray(coarse).astype(np.float32) * 0.8 + np.asarray(fine).astype(np.float32) * 0.2
-    mixed += draw.normal(0, 4, (size[1], size[0], 1)).astype(np.float32)
+    mixed += np.roll(grain(*size), draw.integers(0, side, 2), axis=(0, 1))
     stream = io.BytesIO()
     Image.fromarray(mixed.clip(0, 255).astype(np.uint8)).save(stream, "JPEG", quality=90)
     return stream.getvalue()
+
+
+@functools.cache
+def grain(width: int, height: int) -> np.ndarray:
+    """Return the noise of all pictures of a size, (height, width, 1), 4 levels strong."""
+    return np.random.default_rng(0).normal(0, 4, (height, width, 1)).astype(np.float32)
 
 
 def fill(folder: Path, seeds: range, side: int) -> Path:
@@ -284,7 +291,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
         scratch = Path(folder)
-        counts = {side: min(4000, 1_200_000 // side) for side in arguments.floor_sides}
+        counts = {side: min(2000, 600_000 // side) for side in arguments.floor_sides}
         floors = {side: against_floor(scratch, side, count, repeats=3) for side, count in counts.items()}
         print(floors, flush=True)
         growths = []

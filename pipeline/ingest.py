@@ -7,6 +7,7 @@ deletion of what the inbox no longer has to hold. What an interrupted ingest had
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,8 @@ __all__ = [
     "track",
 ]
 
+_STORED = re.compile(r"[0-9a-f]{64}\.[a-z]+")
+_INTERRUPTED = "it was stored by an ingest that was interrupted and not run again; ingest it anew if it belongs here"
 Progress = Callable[[int, int], None]  # files looked at, files in all
 
 
@@ -105,8 +108,8 @@ def ingest(
         found = drops.find_drops(source)
         if not found and not move:
             raise ValueError(f"{source} holds no files, so there is nothing to ingest")
-        _check_space(found, workspace)
         run = _begin(workspace, collection, params.ingest)
+        _check_space(found, run.known, workspace, params.ingest)
         quiet = params.ingest.quiet_seconds if move else 0
         with _staging(workspace) as staging, Gathering(source, staging, quiet, params.ingest, run.known) as gathering:
             for done, judged in enumerate(gathering.judged(found), 1):
@@ -191,7 +194,7 @@ def _begin(workspace: Workspace, collection: str, settings: Ingest) -> _Run:
         now=utc_now(),
         rules=rules,
         entries=entries,
-        known=Known(folder, [*entries.values(), *finished.values()], read_quarantine(quarantine), rules),
+        known=Known(folder, [*entries.values(), *finished.values()], quarantine, rules),
         stones=tombstones.standing(workspace, collection),
         journal=journal,
         finished=finished,
@@ -206,8 +209,7 @@ def utc_now() -> str:
 def _rules(settings: Ingest) -> str:
     """Return a digest of what decides how a file is judged and described."""
     limits = asdict(images.Limits.of(settings))
-    made_by = {"hash": duplicates.SCHEME, "pillow": version("pillow")}
-    return digest_json({"limits": limits, "crop_borders": settings.crop_borders, **made_by})
+    return digest_json({"limits": limits, "hash": duplicates.SCHEME, "pillow": version("pillow")})
 
 
 @contextmanager
@@ -314,10 +316,9 @@ def _keep(copy: Path, folder: Path, sha256: str, extension: str) -> None:
 
 def _commit(run: _Run, workspace: Workspace, settings: Ingest) -> list[Entry]:
     """Place the new images, write every record and the manifest, and return all entries."""
-    # What an ingest that did not end had stored is taken, also if its source has gone since.
-    found = [entry for _, entry in sorted(run.new.values(), key=lambda each: each[0])] + list(run.finished.values())
+    found = _in_order(list(run.new.values()))
     entries = list(run.entries.values())
-    record_refusals(run.quarantine, _in_order(run.refusals))
+    record_refusals(run.quarantine, [*_in_order(run.refusals), *_set_strays_aside(run, [*entries, *found])])
     record_copies(workspace, run.collection, _other_places(run, [*entries, *found]))
     if found:
         placements = duplicates.place(
@@ -331,6 +332,22 @@ def _commit(run: _Run, workspace: Workspace, settings: Ingest) -> list[Entry]:
         write_manifest(run.folder, entries)
     run.journal.finish()
     return entries
+
+
+def _set_strays_aside(run: _Run, entries: Sequence[Entry]) -> list[Refusal]:
+    """Quarantine images that an ingest stored which did not end, and whose source this one did not meet again.
+
+    Their source has gone, or was another folder: nobody has said that they belong here.
+    """
+    named, strays = {entry.file for entry in entries}, []
+    for path in sorted(run.folder.glob("*.*")) if run.folder.is_dir() else ():
+        if path.name not in named and _STORED.fullmatch(path.name):
+            entry = run.finished.get(path.stem)
+            name, source = (entry.name, entry.source) if entry else (path.name, "")
+            size = path.stat().st_size
+            _keep(path, run.quarantine, path.stem, path.suffix[1:])
+            strays.append(Refusal(path.stem, name, source, "interrupted", _INTERRUPTED, run.now, size, run.rules))
+    return strays
 
 
 def _other_places(run: _Run, entries: Sequence[Entry]) -> list[Copy]:
@@ -353,8 +370,12 @@ def _twins(run: _Run, workspace: Workspace, settings: Ingest) -> tuple[Twin, ...
     for name in workspace.collections():
         if name != run.collection:
             others = read_manifest(workspace.collection(name))
-            pairs = duplicates.near_pairs(new, others, settings.duplicate_distance)
-            twins += [Twin(one.name, name, other.name, one.sha256 == other.sha256) for one, other, _ in pairs]
+            nearest: dict[str, tuple[bool, int, Twin]] = {}
+            for one, other, bits in duplicates.near_pairs(new, others, settings.duplicate_distance):
+                exact = one.sha256 == other.sha256
+                found = (not exact, bits, Twin(one.name, name, other.name, exact))
+                nearest[one.sha256] = min(found, nearest.get(one.sha256, found), key=lambda each: each[:2])
+            twins += [twin for _, _, twin in nearest.values()]
     return tuple(twins)
 
 
@@ -365,7 +386,7 @@ def _result(run: _Run, entries: Sequence[Entry], twins: tuple[Twin, ...]) -> Ing
         duplicates=len(run.met),
         refused=len(run.refusals),
         left=len(run.left),
-        changed=bool(run.new) or bool(run.finished) or run.restored,
+        changed=bool(run.new) or run.restored,
         refusals=tuple(_in_order(run.refusals)),
         left_names=tuple(drop.shown for drop in _in_order(run.left)),
         totals=counts(entries),
@@ -398,13 +419,16 @@ def _nothing(run: _Run, source: Path) -> str:
     )
 
 
-def _check_space(found: list[Drop], workspace: Workspace) -> None:
+def _check_space(found: list[Drop], known: Known, workspace: Workspace, settings: Ingest) -> None:
+    """Refuse before any work what the disk cannot hold; what is known or will be refused as too large needs nothing."""
     size = 0
     for drop in found:
         try:
-            size += drop.path.lstat().st_size
+            one = drop.path.lstat().st_size
         except OSError:
             continue  # gone since; it is left out later as well
+        if one <= settings.max_bytes and not known.may_hold(one):
+            size += one
     require_free_space(workspace.root, 2 * size, "the images and DVC's copy of them")
 
 

@@ -59,7 +59,6 @@ class Ingest:
     max_bytes: Annotated[int, Between(10_000, 10_000_000_000)]
     max_aspect: Annotated[float, Between(1, 100)]  # long side / short side
     quiet_seconds: Annotated[float, Between(0, 86_400)]  # a file younger than this is still arriving
-    crop_borders: bool  # leave out uniform borders and frames
     executor: Literal["processes", "inline"]
     workers: Annotated[int, Between(0, 4096)]  # 0: one a core
     decode_seconds: Annotated[float, Between(0.1, 86_400)]  # of one file; beyond it the file is refused
@@ -77,6 +76,7 @@ class Prepare:
 
     crop: Annotated[int, Between(32, 2048)]  # side of a stored crop, px
     crops_per_image: Annotated[int, Between(1, 256)]
+    crop_borders: bool  # leave out the uniform borders and frames that ingestion found
     view: Annotated[int, Between(32, 2048)]  # side of the square views that are held out for evaluation, px
     augment: Augment
 
@@ -305,9 +305,12 @@ def _parse_dataclass(kind: Any, tree: Any, where: str) -> Any:
     for key in tree:
         if key not in known:
             raise ValueError(f"unknown key {where + str(key)!r}; known here: {', '.join(known)}")
-    for key in known:
-        if key not in tree:
-            raise ValueError(f"missing key {where + key!r}")
+    missing = [repr(where + key) for key in known if key not in tree]
+    if missing:
+        raise ValueError(
+            f"missing: {', '.join(missing)}; a newer version brought what is missing: take its lines over from the "
+            f"params.yaml of the repository (`git merge`, or `git show` of its main branch)"
+        )
     values = {
         item.name: _parse_value(hints[item.name], tree[item.name], f"{where}{item.name}")
         for item in fields(kind)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from pipeline.params import Tree, merge, read_tree
+from pipeline.params import Tree, load_params, merge, read_tree
 from pipeline.presets import Change, differences
 from pipeline.recipes import Book, Recipe, load_book
 from pipeline.terminal import capture
@@ -75,6 +75,7 @@ def plan(workspace: Workspace) -> list[RecipePlan]:
     book = load_book(workspace)
     if not book.recipes:
         return []
+    load_params(workspace.params_file)
     files = (workspace.params_file, workspace.recipes_file)
     values = {path.name: read_tree(path) for path in files}
     return explain(read_status(workspace), _read_lock(workspace), values, book)

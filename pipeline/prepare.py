@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -78,6 +78,8 @@ def main(collection: str, workspace: Workspace, params: Params) -> Path:
     """
     folder = workspace.collection(collection)
     entries = [entry for entry in _entries(collection, workspace) if entry.split != "excluded"]
+    if not params.prepare.crop_borders:
+        entries = [replace(entry, box=None) for entry in entries]
     _check_enough(collection, entries, params)
     recipe = _recipe(collection, params)
     cache = workspace.work / "cache" / "prepared" / collection

@@ -28,7 +28,7 @@ ARCHIVES = (".zip", ".cbz", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".ta
 _SMALL = 10_000_000  # unpacked bytes up to which any ratio is harmless, and flat scans legitimately reach a high one
 _CHUNK = 1 << 18  # bytes read at once: more than a tar's extended headers really have
 _LONGEST = 1024  # letters of a name; all names of an archive are in memory at once
-_LOCAL = b"PK\x03\x04"  # begins the first member of a zip
+_LOCAL, _END = b"PK\x03\x04", b"PK\x05\x06"  # begins the first member of a zip; begins one of nothing
 _COMPRESSED: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others in pieces of unbounded size
 _FOLDERS = (tarfile.DIRTYPE, b"D", b"V")  # D: GNU's list of a folder; V: the archive's label
@@ -55,8 +55,9 @@ class _Damaged(Refused):
 def unpack(path: Path, folder: Path, limits: Archives, max_member_bytes: int) -> list[Member]:
     """Unpack the regular files of an archive and return them, and those refused, in the archive's order.
 
-    Left out without a word: folders, and names with a part that begins with a dot or is `__MACOSX`. Files of one name
-    are all taken. Whether it is a zip or a tar (ustar, GNU, pax; plain or in gzip, bzip2, xz) its content decides.
+    Left out without a word: folders, and the notes that macOS packs (`__MACOSX/`, `._name`, `.DS_Store`). Files of
+    one name are all taken. Whether it is a zip or a tar (ustar, GNU, pax; plain or in gzip, bzip2, xz) its content
+    decides.
 
     Args:
         path: the archive.
@@ -66,7 +67,7 @@ def unpack(path: Path, folder: Path, limits: Archives, max_member_bytes: int) ->
 
     Raises:
         Refused: the archive as a whole, and everything unpacked is removed. not_image: it is no archive. truncated.
-            unreadable: damaged, or of an unsupported kind. too_large: beyond `limits`.
+            unreadable: damaged, or of an unsupported kind. too_large: beyond `limits`. empty: it holds no file.
         MemoryError: it takes more than this process may have; everything unpacked is removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,8 +84,12 @@ def unpack(path: Path, folder: Path, limits: Archives, max_member_bytes: int) ->
                 _unpack_tar(stream, store)
             elif opener:
                 _unpack_tar(opener(stream), store)
+            elif head and not head.strip(b"\0"):
+                raise Refused("empty", "it holds no files")  # as a tar of nothing does
             else:
                 _unpack_zip(stream, head, store)
+            if not store.members:
+                raise Refused("empty", "it holds no files")
         except BaseException:
             for unpacked in folder.iterdir():
                 unpacked.unlink()
@@ -179,6 +184,8 @@ def _unpack_zip(stream: IO[bytes], head: bytes, store: _Store) -> None:
         archive = _open_zip(stream)
     infos = archive.infolist()
     store.check_count(len(infos))
+    if not head.startswith((_LOCAL, _END)):
+        raise Refused("unreadable", "something stands before its beginning, perhaps a picture; unpack it yourself")
     if head.startswith(_LOCAL) and infos and min(info.header_offset for info in infos) > 0:
         raise Refused("unreadable", "its end is another archive's: several were joined, or its own is missing")
     store.check_total(sum(info.file_size for info in infos if info.file_size <= store.max_member_bytes))
@@ -273,8 +280,10 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _is_skipped(name: str) -> bool:
-    parts = [part for part in name.split("/") if part != "."]
-    return ".." not in parts and any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    """Return whether a member is no file of a person's: macOS packs its own notes beside each. All others count."""
+    parts = [part for part in name.split("/") if part != "."] or [""]
+    notes = parts[0] == "__MACOSX" or parts[-1] == ".DS_Store" or parts[-1].startswith("._")
+    return notes and ".." not in parts
 
 
 def _flaw_of_name(name: str) -> tuple[str, str] | None:

@@ -51,24 +51,28 @@ def printable(name: str) -> str:
 def find_drops(root: Path) -> list[Drop]:
     """Return everything under `root` that is not a folder, in a fixed order; names beginning with a dot are skipped.
 
-    Links to folders are returned and not followed.
+    Links to folders are returned and not followed, and so are subfolders that cannot be read.
 
     Raises:
         ValueError: `root` is not a folder that can be read.
     """
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder")
+    closed: list[OSError] = []
+    found = list(_walk(root, closed))
+    for error in closed:
+        path = Path(error.filename)
+        if path == root:
+            raise ValueError(f"{root} cannot be read: {error.strerror}; change its permissions") from error
+        place = path.parent.relative_to(root).as_posix()
+        found.append(Drop(path, path.name, f"{root.absolute().name}/{place}".removesuffix("/.")))
+    return found
 
-    def failed(error: OSError) -> None:
-        raise ValueError(f"{error.filename} cannot be read: {error.strerror}; change its permissions") from error
 
-    return list(_walk(root, failed))
-
-
-def _walk(root: Path, failed: object) -> Iterator[Drop]:
+def _walk(root: Path, closed: list[OSError]) -> Iterator[Drop]:
     base = os.fspath(root)
     top = root.absolute().name  # `.` has no name of its own
-    for folder, subfolders, names in os.walk(base, onerror=failed):  # type: ignore[arg-type]
+    for folder, subfolders, names in os.walk(base, onerror=closed.append):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         links = [name for name in subfolders if Path(folder, name).is_symlink()]
         relative = os.path.relpath(folder, base)
@@ -98,6 +102,8 @@ def target_of(drop: Drop, root: Path) -> Path:
         raise StillArriving("it was removed") from error
     except OSError as error:
         raise Refused("unreadable", error.strerror or str(error)) from error
+    if stat.S_ISDIR(mode) and path == drop.path:
+        raise Refused("unreadable", "the folder cannot be read; change its permissions")
     if not stat.S_ISREG(mode):
         kind = "a link to a folder, whose files are taken where they lie" if stat.S_ISDIR(mode) else "no file"
         raise Refused("not_regular", f"it is {kind}")

@@ -57,7 +57,7 @@ class Gathering:
         self._root, self._staging, self._quiet, self._settings, self._known = root, staging, quiet, settings, known
         self._limits = Limits.of(settings)
         self._index = 0
-        self._executors: dict[float, Executor] = {}
+        self._executors: dict[tuple[float, int], Executor] = {}
         self._stack = ExitStack()
         self.total = 0
 
@@ -90,6 +90,7 @@ class Gathering:
             item = self._next(drop, drop.path, drop.path)
             try:
                 path = drops.target_of(drop, self._root)
+                self._check_bytes(drop, path)
                 if self._quiet:
                     drops.check_quiet(path, self._quiet)
                 item = replace(item, path=path, seen=drops.identity(drop.path))
@@ -99,6 +100,14 @@ class Gathering:
                 yield Judged(item, _ARRIVING)
             else:
                 yield from self._members(item) if archives.is_archive(drop.name) else self._looked_up(item)
+
+    def _check_bytes(self, drop: Drop, path: Path) -> None:
+        """Refuse by its size alone what would fill the disk if it were copied; it stays where it is."""
+        packed = archives.is_archive(drop.name)
+        key, limits = ("archives.max_bytes", self._settings.archives) if packed else ("max_bytes", self._settings)
+        size, most = path.stat().st_size, limits.max_bytes
+        if size > most:
+            raise Refused("too_large", f"{size} bytes, more than ingest.{key} ({most})")
 
     def _looked_up(self, item: Item) -> Iterator[Item | Judged]:
         try:
@@ -121,7 +130,10 @@ class Gathering:
         try:
             members = self._unpack(whole.copy, folder)
         except Refused as refusal:
-            yield Judged(archive, replace(finding, refusal=(refusal.code, refusal.detail)), whole.copy)
+            if refusal.code == "not_image":  # its name lies: it may be a picture
+                yield from self._looked_up(archive)
+            else:
+                yield Judged(archive, replace(finding, refusal=(refusal.code, refusal.detail)), whole.copy)
             return
         self.total += len(members) - 1
         for member in members:
@@ -138,7 +150,7 @@ class Gathering:
         return Item(self._index, drop, path or drop.path, ours=False, origin=origin, seen=None)
 
     def _unpack(self, archive: Path, folder: Path) -> list[archives.Member]:
-        executor = self._executor(self._settings.archives.max_seconds)
+        executor = self._executor(self._settings.archives.max_seconds, workers=1)
         future = executor.submit(_unpack, archive, folder, self._settings.archives, self._limits.max_bytes)
         try:
             members: list[archives.Member] | tuple[str, str] = future.result()
@@ -150,13 +162,14 @@ class Gathering:
 
     def _inspect(self, item: Item) -> Future[Finding]:
         target = None if item.ours else self._copy_of(item)
-        task = Task(item.path, target, self._limits, self._settings.crop_borders)
-        return self._executor(self._settings.decode_seconds).submit(inspect, task)
+        executor = self._executor(self._settings.decode_seconds, worker_count(self._settings))
+        return executor.submit(inspect, Task(item.path, target, self._limits))
 
-    def _executor(self, seconds: float) -> Executor:
-        if seconds not in self._executors:
-            self._executors[seconds] = self._stack.enter_context(open_executor(self._settings, seconds))
-        return self._executors[seconds]
+    def _executor(self, seconds: float, workers: int) -> Executor:
+        if (seconds, workers) not in self._executors:
+            executor = open_executor(replace(self._settings, workers=workers), seconds)
+            self._executors[seconds, workers] = self._stack.enter_context(executor)
+        return self._executors[seconds, workers]
 
     def _completed(self, running: dict[Future[Finding], Item]) -> Iterator[Judged]:
         completed = wait(running, return_when=FIRST_COMPLETED).done

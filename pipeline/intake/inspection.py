@@ -13,14 +13,12 @@ from pipeline.intake import borders, drops, duplicates
 class Task:
     """One file to look at.
 
-    path is a regular file; target is where its copy goes, None for a file that is ours already; its borders are
-    looked for if crop_borders is set.
+    path is a regular file; target is where its copy goes, None for a file that is ours already.
     """
 
     path: Path
     target: Path | None
     limits: images.Limits
-    crop_borders: bool
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,8 @@ def inspect(task: Task) -> Finding:
 
 def _describe(path: Path, task: Task) -> Facts:
     decoded = images.decode_strictly(path, task.limits)
-    image, flags, box = decoded.image, set(decoded.flags), None
-    if task.crop_borders:
-        box = borders.find_box(image)
+    image, flags = decoded.image, set(decoded.flags)
+    box = borders.find_box(image)
     if box:
         image = images.cropped(image, box)
         flags.add("border")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.intake import drops
 from pipeline.intake.inspection import Finding
-from pipeline.intake.quarantine import Refusal
+from pipeline.intake.quarantine import read_quarantine
 from pipeline.manifest import Entry
 
 # What the content of a file alone decides: held against the same rules it would be refused again.
@@ -17,16 +17,21 @@ _LASTING = {"truncated", "not_image", "float", "multiframe", "too_large", "too_s
 class Known:
     """Hashes of stored images and of refused files. Only a file of equal size needs to be hashed to be looked up."""
 
-    def __init__(self, folder: Path, entries: Iterable[Entry], refusals: Iterable[Refusal], rules: str) -> None:
-        """Know `entries`, as far as their image lies in `folder`, and what was refused by the same `rules`."""
+    def __init__(self, folder: Path, entries: Iterable[Entry], quarantine: Path, rules: str) -> None:
+        """Know `entries` whose image lies in `folder`, and the files in `quarantine` refused by the same `rules`."""
         self._stored = {entry.sha256 for entry in entries if (folder / entry.file).is_file()}
+        kept = {path.stem for path in quarantine.iterdir()} if quarantine.is_dir() else set()
         self._refused = {
             refusal.sha256: refusal
-            for refusal in refusals
-            if refusal.sha256 and refusal.rules == rules and refusal.reason in _LASTING
+            for refusal in read_quarantine(quarantine)
+            if refusal.sha256 in kept and refusal.rules == rules and refusal.reason in _LASTING
         }
         self._sizes = {entry.bytes for entry in entries if entry.sha256 in self._stored}
         self._sizes |= {refusal.bytes for refusal in self._refused.values()}
+
+    def may_hold(self, size: int) -> bool:
+        """Whether a file of that many bytes can be known."""
+        return size in self._sizes
 
     def look_up(self, path: Path) -> Finding | None:
         """Return the finding on a file whose bytes are known, None for any other.
@@ -34,7 +39,7 @@ class Known:
         Raises:
             Refused, StillArriving: see `drops.sha256_of`.
         """
-        if path.lstat().st_size not in self._sizes:
+        if not self.may_hold(path.lstat().st_size):
             return None
         sha256, size = drops.sha256_of(path)
         if sha256 in self._stored:

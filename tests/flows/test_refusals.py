@@ -56,7 +56,7 @@ def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
 
 CASES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "unknown key": (edit("params.yaml", "seed: 20", "seed: 20\nsede: 1"), [], "unknown key 'sede'"),
-    "missing key": (edit("params.yaml", "seed: 20", ""), [], "missing key 'seed'"),
+    "missing key": (edit("params.yaml", "seed: 20", ""), [], "missing: 'seed'"),
     "wrong value": (edit("params.yaml", "decay_from: 0.5", "decay_from: 1.5"), [], "'train.decay_from' is 1.5"),
     "wrong type": (edit("params.yaml", "decay_from: 0.5", "decay_from: half"), [], "'train.decay_from'"),
     "unknown transform": (

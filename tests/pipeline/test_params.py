@@ -55,7 +55,7 @@ def test_a_missing_key_is_never_filled_in(section: str, data: st.DataObject) -> 
         tree[section].pop(data.draw(st.sampled_from(sorted(tree[section]))))
     else:
         tree.pop(section)
-    with pytest.raises(ValueError, match="missing key"):
+    with pytest.raises(ValueError, match=r"missing: .*params\.yaml of the repository"):
         parse(tree)
 
 

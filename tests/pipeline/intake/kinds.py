@@ -501,7 +501,7 @@ refuse("private.png", "unreadable", make=_private, needs=root)
 # -- left in the inbox ----------------------------------------------------------------------------------------------
 
 refuse("arriving.png", "left", encoded(texture(79)))
-refuse("growing.png", "left", make=lambda path: os.truncate(_touched(path), 60_000_000))
+refuse("growing.png", "left", make=lambda path: os.truncate(_touched(path), 19_000_000))
 
 
 def zipped() -> bytes:

@@ -189,14 +189,73 @@ def test_what_an_interrupted_ingest_decoded_is_not_decoded_again(
     damaged = workspace.collection("monet") / f"{sha256(encoded(texture(1)))}.png"
     damaged.write_bytes(damaged.read_bytes()[:-1])  # as a power cut may leave it
     before = len(decoded)
-    (source / "0003.png").unlink()  # gone since; its bytes were safe
-    assert take(workspace, source).totals["total"] == 6
+    gone = encoded(texture(3))
+    (source / "0003.png").unlink()  # its bytes were stored
+    assert take(workspace, source).totals["total"] == 5
     assert len(decoded) - before == 3  # two that were not reached, and the damaged one
     entries = read_manifest(workspace.collection("monet"))
     assert [sha256((workspace.collection("monet") / entry.file).read_bytes()) for entry in entries] == [
         entry.sha256 for entry in entries
     ]
-    assert len({path.name for path in workspace.collection("monet").iterdir()}) == 7
+    names = {path.name for path in workspace.collection("monet").iterdir()}
+    assert names == {"manifest.jsonl", *(entry.file for entry in entries)}
+    (refusal,) = read_quarantine(workspace.quarantine("monet"))
+    assert (refusal.name, refusal.reason) == ("0003.png", "interrupted")
+    assert (workspace.quarantine("monet") / f"{sha256(gone)}.png").read_bytes() == gone
+
+
+def test_an_interrupted_ingest_of_another_folder_leaves_nothing_behind(workspace: Workspace, tmp_path: Path) -> None:
+    wrong, right = fill(tmp_path / "wrong", range(6)), fill(tmp_path / "right", range(10, 13))
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest.ingest(workspace, wrong, "monet", INLINE, progress=stop, tracked=False)
+    result = take(workspace, right, params=small_params(executor="inline", min_side=40))
+    assert (result.accepted, result.totals["total"]) == (3, 3)
+    assert len(list(workspace.collection("monet").iterdir())) == 4
+    assert {refusal.reason for refusal in read_quarantine(workspace.quarantine("monet"))} == {"interrupted"}
+    assert take(workspace, wrong).accepted == 6
+
+
+def test_a_refused_file_whose_copy_has_gone_is_kept_again(workspace: Workspace) -> None:
+    inbox = fill(workspace.inbox / "monet", range(2))
+    for _ in range(2):
+        (inbox / "note.txt").write_bytes(b"hello")
+        age(inbox)
+        take(workspace, inbox, move=True)
+        kept = workspace.quarantine("monet") / f"{sha256(b'hello')}.bin"
+        assert kept.read_bytes() == b"hello"
+        kept.unlink()
+
+
+def test_what_an_archive_hides_or_is_not_is_not_lost(workspace: Workspace) -> None:
+    inbox = fill(workspace.inbox / "monet", range(2))
+    (inbox / "hidden.zip").write_bytes(packed({".a.png": encoded(texture(10)), "__MACOSX/._b.png": b"x"}))
+    (inbox / "nothing.zip").write_bytes(packed({}))
+    (inbox / "lie.zip").write_bytes(encoded(texture(11), "JPEG"))
+    before = encoded(texture(12), "JPEG") + packed({"c.png": encoded(texture(13))})
+    (inbox / "both.zip").write_bytes(before)
+    age(inbox)
+    result = take(workspace, inbox, move=True)
+    assert (result.accepted, result.reasons) == (4, {"empty": 1, "unreadable": 1})
+    names = {entry.name: entry for entry in read_manifest(workspace.collection("monet"))}
+    assert {".a.png", "lie.zip"} <= set(names)
+    assert "misnamed" in names["lie.zip"].flags
+    assert (workspace.quarantine("monet") / f"{sha256(before)}.zip").read_bytes() == before
+    assert list(inbox.iterdir()) == []
+
+
+def test_a_huge_file_is_refused_where_it_lies_and_stops_nothing(workspace: Workspace) -> None:
+    inbox = fill(workspace.inbox / "monet", range(3))
+    for name in ("scan.tif", "scans.zip"):
+        (inbox / name).touch()
+        os.truncate(inbox / name, 10**12)  # sparse: more than it may be, and than most disks hold
+    age(inbox)
+    result = take(workspace, inbox, move=True)
+    assert (result.accepted, result.reasons) == (3, {"too_large": 2})
+    assert sorted(path.name for path in inbox.iterdir()) == ["scan.tif", "scans.zip"]
 
 
 class Fragile(Inline):
