@@ -12,14 +12,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.intake.drops import printable
 from pipeline.params import load_params
 from pipeline.removal.advice import Advice, advise
-from pipeline.removal.matches import Match, find, near_duplicates, printable, some
+from pipeline.removal.matches import Match, find, near_duplicates, some
 from pipeline.removal.remove import by_collection, remove
 from pipeline.removal.undo import undo
 from pipeline.terminal import hint, out, run_module, shown
 from pipeline.workspace import Workspace
 
+_LIE = ("lie there only as copies", "lies there only as a copy")
 _ROWS = 30  # of a table: more scroll its beginning out of sight
 
 
@@ -45,7 +47,9 @@ def run(
         out.print("nothing was changed (--dry-run)")
         return 0
     if present:
-        _confirm(f"Remove {_images(len(present))}?", yes)
+        copies = sum(bool(match.met_as) for match in present)
+        only = f" ({copies} of which {_LIE[copies == 1]} of another source's)" if copies else ""
+        _confirm(f"Remove {_images(len(present))}{only}?", yes)
     else:
         out.print("they were removed before; what may be left of them is cleared away")
     done = remove(workspace, matches, reason, params, by=_person())
@@ -54,7 +58,7 @@ def run(
             f"{name}: {_images(totals['total'])} left, {totals['train']} to train on, {totals['test']} held out"
         )
     for warning in done.warnings:
-        out.print("[yellow]warning:[/] ", Text(warning), sep="")
+        _warn(warning)
     out.print(
         "Ingest refuses these files from now on. DVC's cache keeps their bytes for the versions that were made from "
         "them; docs/operations.md, 'Taking an image out', says how to delete them there too.",
@@ -85,7 +89,7 @@ def run_undo(workspace: Workspace, what: Sequence[str], collection: str | None, 
         return
     _confirm(f"Let {_images(len(matches))} come back?", yes)
     lost = False
-    for done in undo(workspace, matches):
+    for done in undo(workspace, matches, say=_warn):
         where = shown(done.waiting) if done.waiting else "no copy is left here; ingest the folder that holds it"
         out.print(Text(f"{done.match.sha256[:12]}  {done.match.shown}: {printable(where)}"))
         lost |= done.waiting is None
@@ -93,8 +97,16 @@ def run_undo(workspace: Workspace, what: Sequence[str], collection: str | None, 
 
 
 def _found(workspace: Workspace, what: Sequence[str], collection: str | None) -> list[Match]:
-    found = {(match.collection, match.sha256): match for each in what for match in find(workspace, each, collection)}
+    found: dict[tuple[str, str], Match] = {}
+    for match in (match for each in what for match in find(workspace, each, collection)):
+        key = match.collection, match.sha256
+        if key not in found or not match.met_as:  # named in its own place too: no more than that need be said
+            found[key] = match
     return list(found.values())
+
+
+def _warn(sentence: str) -> None:
+    out.print("[yellow]warning:[/] ", Text(sentence), sep="")
 
 
 def _show(matches: Sequence[Match], staying: Sequence[Match]) -> None:
@@ -114,11 +126,18 @@ def _show(matches: Sequence[Match], staying: Sequence[Match]) -> None:
 def _described(match: Match, mates: Counter[tuple[str, str]]) -> tuple[Text, ...]:
     entry, stone = match.entry, match.stone
     if entry is None:
-        remark = f"{stone.when[:10]}: {printable(stone.reason)}" if stone else ""
-        return (Text("-"), Text("-"), Text("removed"), Text(remark))
+        removed = [f"{stone.when[:10]}: {printable(stone.reason)}"] if stone else []
+        return (Text("-"), Text("-"), Text("removed"), Text("; ".join([*_copy(match), *removed])))
     stay = mates[match.collection, entry.group]
-    remark = f"{stay} near duplicate{'' if stay == 1 else 's'} would stay" if stay else ""
+    staying = [f"{stay} near duplicate{'' if stay == 1 else 's'} would stay"] if stay else []
+    remark = "; ".join([*_copy(match), *staying])
     return (Text(f"{entry.width}x{entry.height}"), Text(f"{entry.bytes / 1000:.0f}"), Text(entry.split), Text(remark))
+
+
+def _copy(match: Match) -> list[str]:
+    """Say of an image that lies in the place that was meant only as a copy whose it is."""
+    places = some([printable(f"{source}/{name}") for name, source in match.met_as])
+    return [f"also in {places}; its own source is {printable(match.source)}"] if match.met_as else []
 
 
 def _confirm(question: str, yes: bool) -> None:

@@ -6,11 +6,12 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from pipeline.intake import tombstones
 from pipeline.intake.copies import read_copies
+from pipeline.intake.drops import printable
 from pipeline.intake.tombstones import Tombstone
 from pipeline.manifest import Entry, read_manifest
 from pipeline.workspace import PHOTOS, Workspace
@@ -24,7 +25,8 @@ class Match:
     """An image that was meant.
 
     entry is its line in the manifest, None if it is out of it; stone is the tombstone that stands for it, None if
-    none does; places are all (name, source) under which its bytes were met.
+    none does; places are all (name, source) under which its bytes were met; met_as are those of them that were meant
+    where its own name and source were not: it is only a copy that lies there.
     """
 
     collection: str
@@ -34,6 +36,7 @@ class Match:
     places: frozenset[tuple[str, str]]
     entry: Entry | None
     stone: Tombstone | None
+    met_as: tuple[tuple[str, str], ...] = ()
 
     @property
     def shown(self) -> str:
@@ -60,7 +63,8 @@ def find(workspace: Workspace, what: str, collection: str | None = None) -> list
     digits = what.lower() if _HASH.fullmatch(what.lower()) else None
     hashed = [match for match in known if digits and match.sha256.startswith(digits)]
     answers = _answers(what)
-    named = [match for match in known if match not in hashed and any(answers(*place) for place in match.places)]
+    others = (_by_place(match, answers) for match in known if match not in hashed)
+    named = [match for match in others if match]
     if hashed and len({match.sha256 for match in (*hashed, *named)}) > 1:
         meant = [f"{match.sha256[:16]} ({match.shown})" for match in (*hashed, *named)]
         raise ValueError(f"{what} means several images: {some(meant)}; give more of the hash, or SOURCE/NAME")
@@ -70,6 +74,14 @@ def find(workspace: Workspace, what: str, collection: str | None = None) -> list
             f"no image of {collection or 'any collection'} has the hash, name or source {what!r}; {_sources(known)}"
         )
     return found
+
+
+def _by_place(match: Match, answers: Callable[[str, str], bool]) -> Match | None:
+    """Return the image if one of its places answers, with the copies that were meant if its own place does not."""
+    meant = sorted(place for place in match.places if answers(*place))
+    if not meant:
+        return None
+    return match if (match.name, match.source) in meant else replace(match, met_as=tuple(meant))
 
 
 def near_duplicates(workspace: Workspace, matches: Sequence[Match]) -> list[Match]:
@@ -158,9 +170,3 @@ def some(items: Sequence[str]) -> str:
     """Return the first of many things in words, and how many more there are."""
     more = [f"and {len(items) - _LISTED} more"] if len(items) > _LISTED else []
     return ", ".join([*items[:_LISTED], *more])
-
-
-def printable(text: str) -> str:
-    """Return text from a record or a person fit to print: also when it is not UTF-8, or holds control characters."""
-    plain = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in plain)

@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.files import fsync_directory, write_atomic
@@ -64,6 +63,8 @@ def remove(
     """
     if not reason.strip():
         raise ValueError('say why with --reason "...": it stands in the record of removals')
+    from pipeline.ingest import utc_now  # here: it brings the decoders, which nothing else of this needs
+
     gone = by_collection(matches)
     with alone(workspace):
         when = now or utc_now()
@@ -80,7 +81,7 @@ def remove(
             _delete(folder.glob(".*.tmp"), folder)
             _drop_lines(folder, sha256s)
             _delete((path for path in folder.iterdir() if path.name.partition(".")[0] in sha256s), folder)
-            _forget(workspace.work / "cache", collection, sha256s)
+            _forget(workspace, collection, sha256s)
             if tracked:
                 _track(workspace, collection)
         left = {collection: read_manifest(workspace.collection(collection)) for collection in gone}
@@ -113,20 +114,14 @@ def alone(workspace: Workspace) -> Iterator[None]:
         yield
 
 
-def utc_now() -> str:
-    """Return the time as ISO-8601 in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def _drop_lines(folder: Path, sha256s: Collection[str]) -> None:
     entries = read_manifest(folder)
     if not any(entry.sha256 in sha256s for entry in entries):
         return
     lines = (folder / MANIFEST).read_bytes().splitlines(keepends=True)
     kept = [line for line, entry in zip(lines, entries, strict=True) if entry.sha256 not in sha256s]
-    write_atomic(
-        folder / MANIFEST, b"".join(kept)
-    )  # empty in the end: a manifest that is missing means another thing
+    # Empty in the end: a manifest that is missing means another thing.
+    write_atomic(folder / MANIFEST, b"".join(kept))
 
 
 def _delete(paths: Iterator[Path], folder: Path) -> None:
@@ -137,13 +132,19 @@ def _delete(paths: Iterator[Path], folder: Path) -> None:
         fsync_directory(folder)
 
 
-def _forget(cache: Path, collection: str, sha256s: Collection[str]) -> None:
-    """Delete what the prepare stage remembers of images: their crops, and the sheets that show originals."""
+def _forget(workspace: Workspace, collection: str, sha256s: Collection[str]) -> None:
+    """Delete what else shows the images: remembered crops and sheets, and the pages on quality.
+
+    Of those every collection's: a page also shows what another collection has in common with its own.
+    """
+    cache = workspace.work / "cache"
     crops = cache / "prepared" / collection
     _delete((path for path in crops.glob("*") if path.name.partition("-")[0] in sha256s), crops)
     sheets = cache / "sheets"
     sheet = re.compile(rf"{re.escape(collection)}-[0-9a-f]{{64}}\.jpg")
     _delete((path for path in sheets.glob("*.jpg") if sheet.fullmatch(path.name)), sheets)
+    pages = workspace.quality(collection).parent
+    _delete(pages.glob("*.html"), pages)
 
 
 def _track(workspace: Workspace, collection: str) -> None:

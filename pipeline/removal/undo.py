@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.files import sha256_file, write_atomic
 from pipeline.intake import tombstones
 from pipeline.removal.matches import Match
-from pipeline.removal.remove import alone, by_collection, utc_now
-from pipeline.terminal import capture
+from pipeline.removal.remove import alone, by_collection
+from pipeline.terminal import capture, shown
 from pipeline.workspace import Workspace
 
 _LONGEST = 200  # bytes of a name; most file systems take 255, and a temporary name is a little longer
@@ -35,7 +35,13 @@ class Undone:
     waiting: Path | None
 
 
-def undo(workspace: Workspace, matches: Sequence[Match], *, now: str | None = None) -> list[Undone]:
+def undo(
+    workspace: Workspace,
+    matches: Sequence[Match],
+    *,
+    now: str | None = None,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> list[Undone]:
     """Let images come back that were removed; those that have no tombstone are passed over.
 
     Copies of their files, from the quarantine or DVC's cache, wait in the inbox for the next retrain, which checks
@@ -45,14 +51,17 @@ def undo(workspace: Workspace, matches: Sequence[Match], *, now: str | None = No
         workspace: what to change.
         matches: see `matches.find`.
         now: ISO-8601 UTC; without, the present time.
+        say: is told of lists in DVC's cache that cannot be read, whose copies are then not found.
 
     Raises:
         ValueError: an ingest or a retrain is under way, or the record is damaged.
     """
+    from pipeline.ingest import utc_now  # here: it brings the decoders, which nothing else of this needs
+
     buried = [match for match in matches if match.stone]
     with alone(workspace):
         absent = {match.sha256 for match in buried if match.entry is None}
-        copies = _copies(workspace, absent, by_collection(buried)) if absent else {}
+        copies = _copies(workspace, absent, by_collection(buried), say) if absent else {}
         done = [Undone(match, _bring_back(workspace, match, copies.get(match.sha256))) for match in buried]
         # After the files: if this is cut short, doing it again still finds the images.
         tombstones.lift(workspace, by_collection(buried), now or utc_now())
@@ -83,25 +92,39 @@ def _storable(name: str) -> bool:
     return 0 < length <= _LONGEST and not name.startswith(".") and not set(name) & {"/", "\0"}
 
 
-def _copies(workspace: Workspace, sha256s: Collection[str], collections: Collection[str]) -> dict[str, _Copy]:
+def _copies(
+    workspace: Workspace, sha256s: Collection[str], collections: Collection[str], say: Callable[[str], None]
+) -> dict[str, _Copy]:
     """Return whole copies of files by their sha256; those of which there is none are left out."""
     found: dict[str, _Copy] = {}
-    for copy in _candidates(workspace, collections):
+    for copy in _candidates(workspace, collections, say):
         sha256 = copy.name.partition(".")[0]
         if sha256 in sha256s and sha256 not in found and _is(copy.path, sha256):
             found[sha256] = copy
     return found
 
 
-def _candidates(workspace: Workspace, collections: Collection[str]) -> Iterator[_Copy]:
+def _candidates(workspace: Workspace, collections: Collection[str], say: Callable[[str], None]) -> Iterator[_Copy]:
     """Yield files that are named by the hash that they should have."""
     for name in collections:
         for folder in (workspace.collection(name), workspace.quarantine(name)):
             yield from (_Copy(path.name, path) for path in sorted(folder.glob("*")) if path.is_file())
     objects = _object_store(workspace)
-    for listing in sorted(objects.glob("??/*.dir")) if objects else ():
-        for item in json.loads(listing.read_text()):
-            yield _Copy(item["relpath"], objects / item["md5"][:2] / item["md5"][2:])
+    if objects is None:
+        return
+    for listing in sorted(objects.glob("??/*.dir")):
+        try:
+            yield from _listed(listing, objects)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            say(f"{shown(listing)} is damaged and was passed over ({error}); `dvc fetch` may bring it back")
+
+
+def _listed(listing: Path, objects: Path) -> list[_Copy]:
+    """Return the files that one of DVC's lists names."""
+    named = [(item["relpath"], item["md5"]) for item in json.loads(listing.read_text("utf-8"))]
+    if not all(isinstance(text, str) for each in named for text in each):
+        raise ValueError("a name in it is no text")
+    return [_Copy(name, objects / md5[:2] / md5[2:]) for name, md5 in named]
 
 
 def _object_store(workspace: Workspace) -> Path | None:

@@ -49,6 +49,9 @@ def store(workspace: Workspace, collection: str, entries: Sequence[Entry]) -> No
     sheets = workspace.work / "cache" / "sheets"
     sheets.mkdir(exist_ok=True)
     (sheets / f"{collection}-{'a' * 64}.jpg").write_bytes(b"originals")
+    page = workspace.quality(collection)
+    page.parent.mkdir(exist_ok=True)
+    page.write_text("thumbnails, of what another collection has in common with it too")
     write_manifest(folder, entries)
 
 

@@ -107,6 +107,18 @@ def test_a_removal_is_shown_done_and_followed_to_the_models(
     assert not (workspace.root / "data" / "styles" / "manet.dvc").exists()
 
 
+def test_copies_of_another_source_are_told_before_they_go(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], answers: dict[str, bool]
+) -> None:
+    assert atelier(workspace, "dave", "--dry-run") == 0
+    assert "also in dave/rosa.jpg; its own source is bob/x" in plain(capsys.readouterr().out)
+    assert atelier(workspace, "dave", "rose", "--dry-run") == 0  # named in its own place too
+    assert "also in" not in plain(capsys.readouterr().out)
+    answers["Remove 1 image (1 of which lies there only as a copy"] = False
+    assert atelier(workspace, "dave", "--reason", "Not ours.") == 2
+    assert "rose" in names(workspace)
+
+
 def test_a_dry_run_tells_and_changes_nothing(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     before = snapshot(workspace.root / "data")
     assert atelier(workspace, "shared", "rose", "--style", "monet", "--dry-run") == 0

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.manifest import write_manifest
-from pipeline.removal.matches import find, near_duplicates, printable
+from pipeline.removal.matches import find, near_duplicates
 from pipeline.removal.remove import remove
 from pipeline.workspace import Workspace
 from tests.pipeline.removal.studio import PARAMS, entry, found, match, sha, store, studio
@@ -75,6 +75,12 @@ def test_names_sources_and_patterns(workspace: Workspace, what: str, names: list
     assert [name for _, name in found(workspace, what, "monet")] == names
 
 
+def test_an_image_that_lies_there_only_as_a_copy_says_so(workspace: Workspace) -> None:
+    assert match(workspace, "dave").met_as == (("rosa.jpg", "dave"),)
+    assert match(workspace, "bob/x").met_as == match(workspace, "rose").met_as == match(workspace, sha("rose")).met_as
+    assert match(workspace, "rose").met_as == ()
+
+
 def test_a_name_means_no_other_name_of_the_same_bytes_elsewhere(workspace: Workspace) -> None:
     assert found(workspace, "carol") == [("manet", "shared")]
 
@@ -136,4 +142,4 @@ def test_an_images_own_name_finds_it_whatever_it_holds(
     write_manifest(workspace.collection("monet"), entries)
     assert wanted in [each.name for each in find(workspace, f"{source}/{wanted}", "monet")]
     assert {each.name for each in find(workspace, source, "monet")} == {wanted, other}
-    printable(f"{source}/{wanted}").encode()
+    assert all(each.shown.encode() for each in find(workspace, source, "monet"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,27 @@ def test_an_image_whose_removal_was_cut_short_is_still_there(workspace: Workspac
     assert waiting == workspace.collection("monet") / f"{sha('rose')}.png"
     assert standing(workspace, "monet") == {}
     assert not workspace.inbox.exists()
+
+
+@pytest.mark.slow
+def test_a_damaged_list_of_dvcs_is_named_and_the_others_are_read(workspace: Workspace) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=workspace.root, check=True)
+    take_out(workspace, "rose")
+    objects = workspace.root / ".dvc" / "cache" / "files" / "md5"
+    good = json.dumps([{"md5": "cd" + "0" * 30, "relpath": f"{sha('rose')}.png"}]).encode()
+    damage = [b"{", b"[{}]", b"7", b"\xff", b'[{"md5": 1, "relpath": "x"}]', b'[{"md5": "ab", "relpath": 3}]', b"[7]"]
+    for number, content_ in enumerate([*damage, good]):
+        path = objects / "ab" / f"{number}.dir"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content_)
+    (objects / "cd").mkdir()
+    (objects / "cd" / ("0" * 30)).write_bytes(content("rose"))
+    said: list[str] = []
+    (done,) = undo(workspace, find(workspace, "rose"), say=said.append)
+    assert done.waiting == workspace.inbox / "monet" / "rose"
+    assert len(said) == len(damage)
+    for number, sentence in enumerate(said):
+        assert f"ab/{number}.dir is damaged and was passed over" in sentence
 
 
 def test_nothing_comes_back_beside_a_retrain(workspace: Workspace) -> None:
