@@ -420,7 +420,7 @@ def _nothing(run: _Run, source: Path) -> str:
 
 
 def _check_space(found: list[Drop], known: Known, workspace: Workspace, settings: Ingest) -> None:
-    """Refuse before any work what the disk cannot hold; what is known or will be refused as too large needs nothing."""
+    """Refuse before any work what the disk cannot hold; what is known or too large to be taken needs nothing."""
     size = 0
     for drop in found:
         try:
