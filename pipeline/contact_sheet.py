@@ -20,10 +20,11 @@ from pipeline.workspace import PHOTOS
 
 ROWS = 8
 MAX_BYTES = 480_000  # a page that holds the sheet must stay light
-_CROPS, _VIEWS = 6, 8  # shown of an image; of the held-out images
-# px
-_CROP, _ORIGINAL, _VIEW = 160, (214, 160), 148
-_MARGIN, _GAP, _GUTTER, _CAPTION, _HEADER, _LEGEND = 56, 10, 28, 72, 150, 68
+_CROPS, _VIEWS = 8, 8  # at most shown of an image; of the held-out images
+# px. A crop is shown as it is, or brush texture, which a person is to judge, would be lost: three of the usual size
+# stand beside an original. The whole is as wide as a page in a common browser window, that it need not be reduced.
+_CROP, _ORIGINAL, _LEAST, _INNER = 256, (384, 340), (214, 160), (860, 1198)
+_MARGIN, _GAP, _GUTTER, _CAPTION, _BETWEEN, _HEADER, _LEGEND = 28, 10, 26, 52, 44, 138, 60
 _WALL, _INK, _FAINT, _ACCENT = "#f5f2ec", "#23211e", "#716b62", "#8c3b1f"
 _NAME = 29  # letters of a file name
 
@@ -53,9 +54,9 @@ def render(
     known = cache / f"{collection}-{digest_json([sha256_file(Path(__file__)), collection, crop, content])}.jpg"
     if known.is_file():
         return known.read_bytes()
-    rows = [(each, *_original(folder / each.file, each), _crops(made[each.sha256], crop)) for each in shown]
+    rows = [(each, *_original(folder / each.file, each, crop), _crops(made[each.sha256], crop)) for each in shown]
     views = [_opened(made[each.sha256]) for each in held_out]
-    data = _encoded(_draw(collection, rows, views))
+    data = _encoded(_draw(collection, rows, views, crop))
     for old in cache.glob(f"{collection}-{'?' * 64}.jpg"):
         old.unlink()
     write_atomic(known, data)
@@ -74,10 +75,12 @@ def _first(entries: Sequence[Entry], split: str, count: int) -> list[Entry]:
     return list(chosen.values())[:count]
 
 
-def _original(path: Path, entry: Entry) -> tuple[Image.Image, tuple[int, int, int, int] | None]:
+def _original(path: Path, entry: Entry, crop: int) -> tuple[Image.Image, tuple[int, int, int, int] | None]:
     """Return an image reduced to fit its place, and where on it the part lies that is used, if it is a part."""
-    image, scale = images.preview(path, images.ACCEPTED, max(_ORIGINAL))
-    fit = min(1, _ORIGINAL[0] / image.width, _ORIGINAL[1] / image.height)
+    shown = min(crop, _CROP) / _CROP  # beside small crops, less of a giant
+    width, height = (max(least, round(shown * most)) for least, most in zip(_LEAST, _ORIGINAL, strict=True))
+    image, scale = images.preview(path, images.ACCEPTED, max(width, height))
+    fit = min(1, width / image.width, height / image.height)
     size = (max(1, round(image.width * fit)), max(1, round(image.height * fit)))
     small = image.resize(size, Image.Resampling.LANCZOS)
     if entry.box is None:
@@ -87,9 +90,11 @@ def _original(path: Path, entry: Entry) -> tuple[Image.Image, tuple[int, int, in
 
 
 def _crops(strip: Path, crop: int) -> list[Image.Image]:
+    """Return crops as they are shown: each as it is, unless it is larger than its place."""
     image = _opened(strip)
     tops = range(0, min(image.height, _CROPS * crop), crop)
-    return [image.crop((0, top, crop, top + crop)) for top in tops]
+    crops = [image.crop((0, top, crop, top + crop)) for top in tops]
+    return [_fitted(each, _CROP) for each in crops] if crop > _CROP else crops
 
 
 def _opened(path: Path) -> Image.Image:
@@ -98,43 +103,66 @@ def _opened(path: Path) -> Image.Image:
         return image.convert("RGB")
 
 
-def _draw(collection: str, rows: Sequence[_Row], views: Sequence[Image.Image]) -> Image.Image:
-    columns = max(len(crops) for *_, crops in rows)
-    inner = max(_ORIGINAL[0] + _GUTTER + columns * (_CROP + _GAP), _VIEWS * (_VIEW + _GAP)) - _GAP
+def _draw(collection: str, rows: Sequence[_Row], views: Sequence[Image.Image], crop: int) -> Image.Image:
+    slot = max(original.width for _, original, _, _ in rows)
+    side = rows[0][3][0].width
+    columns = min(max(len(crops) for *_, crops in rows), (_INNER[1] - slot - _GUTTER + _GAP) // (side + _GAP))
+    inner = max(_INNER[0], slot + _GUTTER + columns * (side + _GAP) - _GAP)
+    view = (inner + _GAP) // _VIEWS - _GAP
+    heights = [_height(row) for row in rows]
     width = 2 * _MARGIN + inner
-    height = _HEADER + len(rows) * (_CROP + _CAPTION) + (_LEGEND + _VIEW + _MARGIN if views else 0)
+    height = _HEADER + sum(heights) + len(rows) * _BETWEEN + (_LEGEND + view + _MARGIN if views else 0)
     sheet = Image.new("RGB", (width, height), _WALL)
     draw = ImageDraw.Draw(sheet)
     what = "photograph" if collection == PHOTOS else "artwork"
-    _write(draw, (_MARGIN, 44), collection, 40, _INK)
-    line = f"Left, the {what} as it came. Right, crops of it as training is given them."
-    _write(draw, (_MARGIN, 100), line, 18, _FAINT)
+    _write(draw, (_MARGIN, 26), collection, 40, _INK)
+    line = f"Left, the {what} as it came. Right, some crops of it as training is given them, {_scale(crop)}."
+    _write(draw, (_MARGIN, 84), line, 18, _FAINT)
     top = _HEADER
-    for row in rows:
-        _draw_row(sheet, draw, top, row)
-        top += _CROP + _CAPTION
+    for row, tall in zip(rows, heights, strict=True):
+        _draw_row(sheet, draw, (top + tall, slot), (*row[:3], row[3][:columns]))
+        top += tall + _BETWEEN
     if views:
         draw.line((_MARGIN, top, width - _MARGIN, top), "#dcd6cb")
-        _write(draw, (_MARGIN, top + 26), "Held out: never trained on, to judge the model by.", 18, _FAINT)
-        for place, view in enumerate(views):
-            sheet.paste(_fitted(view, _VIEW), (_MARGIN + place * (_VIEW + _GAP), top + _LEGEND))
+        _write(draw, (_MARGIN, top + 20), "Held out: never trained on, to judge the model by.", 18, _FAINT)
+        for place, image in enumerate(views):
+            sheet.paste(_fitted(image, view), (_MARGIN + place * (view + _GAP), top + _LEGEND))
     return sheet
 
 
-def _draw_row(sheet: Image.Image, draw: ImageDraw.ImageDraw, top: int, row: _Row) -> None:
+def _scale(crop: int) -> str:
+    if crop <= _CROP:
+        return f"pixel for pixel ({crop} px)"
+    return f"reduced to {100 * _CROP / crop:.0f} % (from {crop} px)"
+
+
+def _height(row: _Row) -> int:
+    """Return a row's height, px: of original or crops, the caption above whichever is lower."""
+    original, side = row[1].height, row[3][0].height
+    return max(side, original + _CAPTION) if original <= side else max(original, side + _CAPTION)
+
+
+def _draw_row(sheet: Image.Image, draw: ImageDraw.ImageDraw, place: tuple[int, int], row: _Row) -> None:
+    """Draw an original and its crops, and its caption above the lower of the two.
+
+    place is the row's bottom, on which all stand, and the width of the widest original.
+    """
     entry, original, box, crops = row
-    at = (_MARGIN, top + (_CROP - original.height) // 2)
+    bottom, slot = place
+    at = (_MARGIN, bottom - original.height)
     sheet.paste(_veiled(original, box) if box else original, at)
     used = f"{entry.width} x {entry.height} px"
     if box:
         outline = (at[0] + box[0], at[1] + box[1], at[0] + box[2] - 1, at[1] + box[3] - 1)
         draw.rectangle(outline, outline=_ACCENT, width=2)
         used += " within its border"
-    _write(draw, (_MARGIN, top + _CROP + 7), _caption(entry), 15, _INK)
-    _write(draw, (_MARGIN, top + _CROP + 27), used, 14, _FAINT)
-    for place, crop in enumerate(crops):
-        left = _MARGIN + _ORIGINAL[0] + _GUTTER + place * (_CROP + _GAP)
-        sheet.paste(_fitted(crop, _CROP), (left, top))
+    left, side = _MARGIN + slot + _GUTTER, crops[0].width
+    above = _MARGIN if original.height <= side else left
+    line = bottom - _CAPTION - min(original.height, side)
+    _write(draw, (above, line - 2), _caption(entry), 17, _INK)
+    _write(draw, (above, line + 21), used, 15, _FAINT)
+    for number, crop in enumerate(crops):
+        sheet.paste(crop, (left + number * (side + _GAP), bottom - side))
 
 
 def _veiled(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
@@ -146,6 +174,8 @@ def _veiled(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
 
 def _fitted(image: Image.Image, side: int) -> Image.Image:
     """Return a square image in another size."""
+    if image.size == (side, side):
+        return image
     kind = Image.Resampling.LANCZOS if image.width > side else Image.Resampling.BICUBIC
     return image.resize((side, side), kind)
 
@@ -168,7 +198,7 @@ def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int,
 
 def _encoded(sheet: Image.Image) -> bytes:
     """Return the JPEG of the highest quality that is not too large."""
-    for quality in (86, 78, 68, 56, 42, 25):
+    for quality in (90, 84, 76, 66, 54, 40, 25, 10):
         stream = io.BytesIO()
         sheet.save(stream, "JPEG", quality=quality, optimize=True)
         if stream.tell() <= MAX_BYTES:

@@ -33,6 +33,16 @@ class Studio:
     def sheet(self, name: str = "monet") -> bytes:
         return contact_sheet.render(name, self.folder, self.entries, self.made, CROP, self.cache)
 
+    def rows(self, entries: list[Entry], crop: int) -> list[contact_sheet._Row]:
+        return [
+            (
+                each,
+                *contact_sheet._original(self.folder / each.file, each, crop),
+                contact_sheet._crops(self.made[each.sha256], crop),
+            )
+            for each in entries
+        ]
+
     def add(self, seed: int, split: str = "train", **changes: Any) -> Entry:
         picture = changes.pop("picture", None) or texture(seed, 120, 90)
         data = encoded(picture)
@@ -102,7 +112,9 @@ def test_it_is_light_whatever_it_shows(studio: Studio) -> None:
         noise = np.random.default_rng(seed).integers(0, 256, (300, 400, 3), dtype=np.uint8)
         entry = studio.add(seed + 100, picture=Image.fromarray(noise))
         strip = np.random.default_rng(seed).integers(0, 256, (6 * CROP, CROP, 3), dtype=np.uint8)
-        studio.made[entry.sha256].write_bytes(encoded(Image.fromarray(strip).resize((256, 1536))))
+        studio.made[entry.sha256].write_bytes(
+            encoded(Image.fromarray(strip).resize((256, 1536), Image.Resampling.NEAREST))
+        )
     studio.entries = studio.entries[-8:]
     sheet = contact_sheet.render("noise", studio.folder, studio.entries, studio.made, 256, studio.cache)
     assert len(sheet) <= MAX_BYTES
@@ -124,6 +136,51 @@ def test_near_duplicates_share_a_row_and_excluded_images_have_none(studio: Studi
     now = contact_sheet._first(studio.entries, "train", 3)
     assert chosen[0] in now
     assert not {chosen[1].sha256, chosen[2].sha256} & {entry.sha256 for entry in now}
+
+
+def test_crops_are_shown_pixel_for_pixel_and_originals_larger(studio: Studio) -> None:
+    entry = studio.add(99, picture=texture(99, 900, 800))
+    strip = np.random.default_rng(1).integers(0, 8, (8, 256, 256, 1), dtype=np.uint8).repeat(3, -1) * 36
+    studio.made[entry.sha256].write_bytes(encoded(Image.fromarray(strip.reshape(-1, 256, 3))))
+    rows = studio.rows([entry], 256)
+    original, sheet = rows[0][1], contact_sheet._draw("monet", rows, [], 256)
+    page = np.asarray(sheet)
+    height = contact_sheet._ORIGINAL[1]
+    assert (
+        sheet.width - 2 * contact_sheet._MARGIN
+        == original.width + contact_sheet._GUTTER + 3 * 256 + 2 * contact_sheet._GAP
+    )
+    assert original.height == 340
+    bottom = contact_sheet._HEADER + height
+    for number in range(3):
+        left = contact_sheet._MARGIN + original.width + contact_sheet._GUTTER + number * (256 + contact_sheet._GAP)
+        assert (page[bottom - 256 : bottom, left : left + 256] == strip[number]).all()
+
+
+def test_larger_crops_are_reduced_and_the_scale_is_told(studio: Studio) -> None:
+    entry = studio.add(99)
+    studio.made[entry.sha256].write_bytes(encoded(texture(1, 512, 4096)))
+    ((*_, crops),) = studio.rows([entry], 512)
+    assert {crop.size for crop in crops} == {(256, 256)}
+    assert contact_sheet._scale(512) == "reduced to 50 % (from 512 px)"
+    assert contact_sheet._scale(256) == "pixel for pixel (256 px)"
+
+
+@pytest.mark.parametrize("size", [(900, 800), (256, 256), (300, 3000), (3000, 300), (60, 50)])
+@pytest.mark.parametrize("crop", [32, 128, 256, 512])
+def test_no_row_is_empty_at_its_top_and_nothing_meets(studio: Studio, size: tuple[int, int], crop: int) -> None:
+    entry = studio.add(99, picture=texture(99, *size))
+    studio.made[entry.sha256].write_bytes(encoded(texture(1, crop, 8 * crop)))
+    rows = studio.rows([entry], crop)
+    page = np.asarray(contact_sheet._draw("monet", rows, [], crop)).astype(int)
+    used = np.abs(page - page[0, 0]).max(axis=2) > 8
+    top = contact_sheet._HEADER
+    assert used[top : top + 20].any()
+    assert not used[:, : contact_sheet._MARGIN].any()
+    assert not used[:, -contact_sheet._MARGIN :].any()
+    gutter = contact_sheet._MARGIN + rows[0][1].width
+    if rows[0][1].width > 200:  # else a caption is wider than what it stands above
+        assert not used[top:, gutter : gutter + contact_sheet._GUTTER].any()
 
 
 def test_the_used_part_of_a_framed_original_is_outlined_and_the_rest_faded(studio: Studio) -> None:
