@@ -12,7 +12,10 @@ _STEPS = 2  # bins an octave
 
 
 def sides(values: Sequence[int], needed: int) -> str:
-    """Return how many images have which short side (px, logarithmic), and from where on it is enough."""
+    """Return how many images have which short side (px, logarithmic), and from where on it is enough.
+
+    Where one bar would be all, a sentence.
+    """
     low, high = math.log2(_SIDES[0]), math.log2(max([2 * needed, 1024, *values]))
     high = min(math.ceil(high), math.log2(_SIDES[1]))
     bins = round(_STEPS * (high - low))
@@ -21,13 +24,15 @@ def sides(values: Sequence[int], needed: int) -> str:
         counts[_bin(math.log2(max(value, 1)), low, high, bins)] += 1
     ticks = [(2**power, f"{2**power}") for power in range(int(low), int(high) + 1)]
     marks = [(math.log2(value), label) for value, label in ticks]
+    if sum(count > 0 for count in counts) == 1:
+        return _sentence(values, f"a short side of {_range(values)} px; {needed} px are needed")
     enough = sum(value >= needed for value in values)
     description = f"Short sides of {len(values)} images; {enough} have {needed} px or more"
     return _bars(counts, low, high, marks, description, (min(high, math.log2(needed)), f"{needed} px needed"))
 
 
 def aspects(values: Sequence[float]) -> str:
-    """Return how many images have which width / height (logarithmic), from tall to wide."""
+    """Return how many images have which width / height (logarithmic), from tall to wide; in a sentence if alike."""
     low, high, bins = -2.0, 2.0, 16
     counts = [0] * bins
     for value in values:
@@ -35,8 +40,22 @@ def aspects(values: Sequence[float]) -> str:
     marks = [(-2.0, "1 : 4"), (-1.0, "1 : 2"), (0.0, "square"), (1.0, "2 : 1"), (2.0, "4 : 1")]
     tall, wide = sum(value < 0.95 for value in values), sum(value > 1.05 for value in values)
     rest = len(values) - tall - wide
+    if sum(count > 0 for count in counts) == 1:
+        same = "about the same" if len(values) > 1 else "this"
+        shape = "tall" if tall == len(values) else "wide" if wide == len(values) else "nearly square"
+        return _sentence(values, f"{same} shape: {shape}")
     description = f"Shapes of {len(values)} images: {tall} tall, {rest} nearly square, {wide} wide"
     return _bars(counts, low, high, marks, description, None)
+
+
+def _sentence(values: Sequence[float], what: str) -> str:
+    """Return what a single bar would show, which needs no picture."""
+    every = f"All {len(values)} images have" if len(values) > 1 else "The only image has"
+    return f'<p class="single">{every} {what}.</p>'
+
+
+def _range(values: Sequence[int]) -> str:
+    return f"{min(values)}" if min(values) == max(values) else f"{min(values)} to {max(values)}"
 
 
 def _bin(value: float, low: float, high: float, bins: int) -> int:

@@ -18,7 +18,7 @@ from pipeline.quality import histograms, summary, thumbnails
 from pipeline.quality.advice import advise
 from pipeline.quality.facts import Elsewhere, Facts
 from pipeline.quality.meanings import FLAGS, REASONS, UNKNOWN
-from pipeline.quality.palette import palette
+from pipeline.quality.palette import accents, palette
 from pipeline.quality.score import figures, improvements, needed_side, obstacles, score
 from pipeline.quality.thumbnails import Thumbnail, Wanted
 from pipeline.workspace import Workspace
@@ -68,6 +68,7 @@ def render(workspace: Workspace, facts: Facts, params: Params) -> str:
     pictures = _Pictures(workspace, facts, params)
     page: str = templates.get_template("quality.html").render(
         facts=facts,
+        tiles=_tiles(facts),
         kind=summary.kind,
         gained=summary.gained,
         score=score(figures(facts, params)),
@@ -77,6 +78,7 @@ def render(workspace: Workspace, facts: Facts, params: Params) -> str:
         advice=advise(len(facts.groups), facts.is_photos),
         wall=pictures.wall(),
         palette=palette(pictures.sampled()),
+        accents=accents(pictures.sampled()),
         sampled=len(pictures.sampled()),
         sides=histograms.sides([min(each.width, each.height) for each in facts.used], needed_side(facts, params)),
         aspects=histograms.aspects([each.width / each.height for each in facts.used]),
@@ -161,6 +163,19 @@ class _Pictures:
     def _refused(self, refusal: Refusal) -> Card:
         picture = self.made.get(refusal.sha256 or "") if refusal.reason in _SHOWABLE else None
         return Card(picture, shown(refusal.name, refusal.source), printable(refusal.detail))
+
+
+def _tiles(facts: Facts) -> list[tuple[int, str]]:
+    """Return the page's figures and what each counts."""
+    return [
+        (len(facts.entries), "images taken"),
+        (len(facts.groups), f"different {summary.kind(facts, len(facts.groups))}"),
+        (facts.count("test"), "held out"),
+        (facts.count("excluded"), "excluded"),
+        (len(facts.copies), "exact copies met, not stored"),
+        (facts.cropped, "borders left out"),
+        (len(facts.refusals), "files refused"),
+    ]
 
 
 def _stored(workspace: Workspace, collection: str, entry: Entry) -> Wanted:

@@ -13,8 +13,11 @@ from PIL import Image
 from pipeline.colour import lab_to_srgb, pixels_to_lab
 from pipeline.quality.thumbnails import Thumbnail
 
-COLOURS = 8
-_CELLS = 24  # each picture counts by so many cells each way, whatever its size
+COLOURS, ACCENTS = 8, 6
+_CELLS = 24  # each picture counts by so many pixels each way, whatever its size
+_LEAST_SHARE, _LEAST_CHROMA = 0.005, 25  # of an accent: of all area; in Lab, where a grey has 0
+_NEAR, _APART = 14, 28  # in Lab: what counts as the colour of an accent, and how far two accents differ
+_BIN = 10  # in Lab, of the grid that proposes accents
 _ROUNDS = 25
 
 
@@ -30,7 +33,8 @@ class Swatch:
 def palette(pictures: Sequence[Thumbnail]) -> list[Swatch]:
     """Return the dominant colours of pictures that count alike, from dark to light; none without a picture.
 
-    The same pictures always give the same colours: k-means in Lab, begun at the colours of a median cut.
+    Each is a real pixel, the one nearest to the middle of its cluster: a mean is duller than anything that was
+    painted. The same pictures always give the same: k-means in Lab, begun at the colours of a median cut.
     """
     if not pictures:
         return []
@@ -42,8 +46,54 @@ def palette(pictures: Sequence[Thumbnail]) -> list[Swatch]:
         warnings.simplefilter("ignore")  # of a cluster that lost all its cells, which is left out below
         centres, labels = kmeans2(lab, _beginnings(cells), iter=_ROUNDS, minit="matrix")
     shares = np.bincount(labels, minlength=len(centres)) / len(lab)
-    found = [_swatch(centre, float(share)) for centre, share in zip(centres, shares, strict=True) if share > 0]
+    found = [
+        _swatch(_nearest(lab[labels == number], centres[number]), float(share))
+        for number, share in enumerate(shares)
+        if share > 0
+    ]
     return sorted(found, key=lambda swatch: swatch.lightness)
+
+
+def accents(pictures: Sequence[Thumbnail]) -> list[Swatch]:
+    """Return the most chromatic colours that fill at least 0.5 % of the area, the most chromatic first.
+
+    They are real pixels that differ well; of greyish pictures there are none. A dominant colour may be one too.
+    """
+    if not pictures:
+        return []
+    lab = pixels_to_lab(np.concatenate([_cells(picture).reshape(-1, 3) for picture in pictures]))
+    vivid = lab[_chroma(lab) >= _LEAST_CHROMA]
+    _, bins = np.unique(np.floor(vivid / _BIN).astype(int), axis=0, return_inverse=True)
+    proposed = [_nearest(members, members.mean(axis=0)) for members in _grouped(vivid, bins.reshape(-1))]
+    chosen: list[Swatch] = []
+    taken: list[np.ndarray] = []
+    for colour in sorted(proposed, key=lambda colour: (-float(_chroma(colour)), tuple(colour))):
+        if len(chosen) == ACCENTS:
+            break
+        if any(np.linalg.norm(colour - other) < _APART for other in taken):
+            continue
+        share = float((np.linalg.norm(lab - colour, axis=1) < _NEAR).mean())
+        if share >= _LEAST_SHARE:
+            taken.append(colour)
+            chosen.append(_swatch(colour, share))
+    return chosen
+
+
+def _grouped(colours: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
+    """Return the colours (N, 3) in groups by their number."""
+    counted = np.bincount(numbers) if len(numbers) else np.zeros(0, int)
+    return [colours[numbers == number] for number in np.flatnonzero(counted)]
+
+
+def _nearest(colours: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """Return that of the colours (N, 3) which is nearest to a point."""
+    found: np.ndarray = colours[np.linalg.norm(colours - point, axis=1).argmin()]
+    return found
+
+
+def _chroma(lab: np.ndarray) -> np.ndarray:
+    found: np.ndarray = np.hypot(lab[..., 1], lab[..., 2])
+    return found
 
 
 def _beginnings(cells: np.ndarray) -> np.ndarray:
@@ -55,7 +105,7 @@ def _beginnings(cells: np.ndarray) -> np.ndarray:
 
 def _cells(picture: Thumbnail) -> np.ndarray:
     with Image.open(io.BytesIO(picture.data), formats=["JPEG"]) as image:  # one of ours
-        return np.asarray(image.convert("RGB").resize((_CELLS, _CELLS), Image.Resampling.BOX))
+        return np.asarray(image.convert("RGB").resize((_CELLS, _CELLS), Image.Resampling.NEAREST))
 
 
 def _swatch(centre: np.ndarray, share: float) -> Swatch:

@@ -109,7 +109,7 @@ def test_every_part_is_there(workspace: Workspace) -> None:
         "2 alike",
         "The same file",
         "Exact copies",
-        "It has no colour.",
+        "Without colour.",
         "a_new_flag",
         "1 × truncated",
         "1 × a_new_reason",
@@ -119,6 +119,13 @@ def test_every_part_is_there(workspace: Workspace) -> None:
         assert words in text, words
     sheet = base64.b64encode(workspace.sheet("monet").read_bytes()).decode()
     assert sheet in text
+
+
+def test_figures_that_are_0_share_a_line(workspace: Workspace) -> None:
+    text = render(workspace)
+    assert "<dt>files refused</dt><dd>3</dd>" in text
+    assert "<dd>0</dd>" not in text
+    assert "None: excluded." in text
 
 
 def test_without_a_contact_sheet_it_is_told_how_to_make_one(workspace: Workspace) -> None:

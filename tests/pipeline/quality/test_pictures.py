@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.params import load_params
 from pipeline.quality import histograms, thumbnails
-from pipeline.quality.palette import palette
+from pipeline.quality.palette import accents, palette
 from pipeline.quality.thumbnails import REFUSED, SIDE, STORED, Thumbnail, Wanted
 from tests.pipeline.pictures import ROOT, encoded, texture
 from tests.pipeline.quality.stock import inline_params
@@ -80,6 +80,23 @@ def test_a_palette_is_the_same_for_the_same_pictures_and_needs_few_colours() -> 
     assert palette([]) == []
 
 
+def test_colours_are_real_pixels_and_no_mean_of_them() -> None:
+    picture = painted(("#d02020", 40), ("#c03838", 16), ("#2030c0", 40))
+    with Image.open(io.BytesIO(picture.data)) as image:
+        real = {"#" + bytes(pixel).hex() for pixel in np.asarray(image.convert("RGB")).reshape(-1, 3)}
+    found = palette([picture])
+    assert {swatch.colour for swatch in (*found, *accents([picture]))} <= real
+
+
+def test_accents_are_vivid_rare_colours_and_greys_have_none() -> None:
+    dull, vivid = painted(("#6a6a60", 900), ("#f0d000", 36), ("#1040d0", 24)), painted(("#777770", 96))
+    found = accents([dull, vivid, vivid])
+    assert len(found) == 2
+    assert all(0.005 <= swatch.share < 0.03 for swatch in found)
+    assert accents([vivid]) == accents([]) == []
+    assert accents([painted(("#6a6a60", 5000), ("#f0d000", 6))]) == []  # too little of it
+
+
 def bars(svg: str) -> list[tuple[float, int]]:
     """Return the left edge and the count of each bar."""
     edges = [float(x) for x in re.findall(r'class="bar" x="([\d.]+)"', svg)]
@@ -108,6 +125,12 @@ def test_shapes_run_from_tall_to_wide() -> None:
     svg = histograms.aspects([0.1, 0.5, 1.0, 1.0, 2.0, 9.0])
     assert [count for _, count in bars(svg)] == [1, 1, 2, 1, 1]
     assert "2 tall, 2 nearly square, 2 wide" in svg
+
+
+def test_a_single_bar_is_told_in_a_sentence() -> None:
+    assert "All 2 images have a short side of 256 px; 512 px are needed." in histograms.sides([256, 256], 512)
+    assert "All 2 images have about the same shape: nearly square." in histograms.aspects([1.0, 1.01])
+    assert "<svg" not in histograms.sides([256], 512) + histograms.aspects([2.0])
 
 
 def test_a_histogram_of_nothing_can_be_drawn() -> None:
