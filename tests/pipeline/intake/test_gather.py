@@ -258,6 +258,20 @@ def test_a_huge_file_is_refused_where_it_lies_and_stops_nothing(workspace: Works
     assert sorted(path.name for path in inbox.iterdir()) == ["scan.tif", "scans.zip"]
 
 
+@pytest.mark.parametrize(("min_side", "bordered"), [(64, True), (120, False)])
+def test_borders_are_left_out_unless_too_little_would_be_left(
+    workspace: Workspace, tmp_path: Path, min_side: int, bordered: bool
+) -> None:
+    sheet = Image.new("RGB", (200, 180), "white")
+    sheet.paste(Image.fromarray(np.random.default_rng(3).integers(0, 200, (100, 120, 3), dtype=np.uint8)), (40, 40))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "scan.png").write_bytes(encoded(sheet))
+    take(workspace, tmp_path / "in", params=small_params(executor="inline", min_side=min_side))
+    (entry,) = read_manifest(workspace.collection("monet"))
+    assert (entry.box is not None, "border" in entry.flags) == (bordered, bordered)
+    assert (entry.width < 125) == bordered
+
+
 class Fragile(Inline):
     """A cluster's executor, as far as ingestion is concerned; two files are its undoing."""
 
