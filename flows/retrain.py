@@ -84,7 +84,8 @@ def take_inbox() -> list[Result]:
     workspace = here()
     results = ingest_inbox(workspace, load_params(workspace.params_file)).values()
     for result in results:
-        say(f"inbox: {result.sentence()}")
+        for told in (result.sentence(), *result.remarks()):
+            say(f"inbox: {told}")
         if result.changed or result.refused:
             quality(workspace, result.collection)
     return [result.to_dict() for result in results]
