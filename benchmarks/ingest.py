@@ -285,13 +285,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ingest", description=__doc__.splitlines()[0])
     parser.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10000])
     parser.add_argument("--side", type=int, default=640, help="long side of the pictures of the growth, px")
-    parser.add_argument("--floor-sides", type=int, nargs="*", default=[256, 1024, 2048, 4096])
+    parser.add_argument("--floor-sides", type=int, nargs="*", default=[512, 1024, 2048])
     parser.add_argument("--scratch", type=Path, help="folder for some 4 MB an image")
     parser.add_argument("--dry", action="store_true", help="print only")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
         scratch = Path(folder)
-        counts = {side: min(2000, 600_000 // side) for side in arguments.floor_sides}
+        counts = {side: min(2000, 400_000 // side) for side in arguments.floor_sides}
         floors = {side: against_floor(scratch, side, count, repeats=3) for side, count in counts.items()}
         print(floors, flush=True)
         growths = []
