@@ -25,6 +25,7 @@ STAND_INS = {
     "path/to/monet": "samples/styles/ink",
     "path/to/photographs": "samples/photos",
     "path/to/photo.jpg": "samples/photos/photo-000.jpg",
+    "3fa8c1d0": "ink",
 }
 # What a reader's history holds by the time the page speaks of it.
 BEFORE = {
