@@ -26,6 +26,7 @@ STAND_INS = {
     "path/to/photographs": "samples/photos",
     "path/to/photo.jpg": "samples/photos/photo-000.jpg",
     "3fa8c1d0": "ink",
+    '"bob/*" IMG_0042.jpg': "ink-003.png --yes",
 }
 # What a reader's history holds by the time the page speaks of it.
 BEFORE = {
