@@ -15,6 +15,7 @@ from pipeline import charts
 from pipeline.entry import run_stage
 from pipeline.files import read_json, write_atomic
 from pipeline.metrics import REGISTRY, STYLE
+from pipeline.pages import HOUSE, template
 from pipeline.workspace import Workspace, find_workspace
 
 _SAMPLES = 6  # pictures of the training's course
@@ -42,21 +43,12 @@ def render(folder: Path, trained: Path | None = None, verdict: Mapping[str, Any]
     Raises:
         ValueError: `folder` lacks one of its files.
     """
-    import jinja2  # here, so that the stage's other users do not wait for it
-
     for name in ("metrics.json", "model_card.md", "gallery/index.json"):
         if not (folder / name).is_file():
             raise ValueError(f"{folder} lacks {name}; run `dvc repro evaluate@{folder.name}` first")
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     metrics = read_json(folder / "metrics.json")
     pictures = read_json(folder / "gallery" / "index.json")
-    page: str = templates.get_template("report.html").render(
+    page: str = template(HOUSE / "report.html").render(
         metrics=metrics,
         verdict=verdict,
         facts=(verdict or {}).get("facts") or {},

@@ -13,6 +13,7 @@ from pipeline.files import write_atomic
 from pipeline.intake.drops import printable
 from pipeline.intake.quarantine import Refusal
 from pipeline.manifest import Entry
+from pipeline.pages import template
 from pipeline.params import Params
 from pipeline.quality import histograms, summary, thumbnails
 from pipeline.quality.advice import advise
@@ -23,6 +24,7 @@ from pipeline.quality.score import figures, improvements, needed_side, obstacles
 from pipeline.quality.thumbnails import Thumbnail, Wanted
 from pipeline.workspace import Workspace
 
+_TEMPLATE = Path(__file__).parent / "templates" / "quality.html"
 _SAMPLE, _WALL = 48, 16  # images that the palette is taken from; those of them that are shown
 _GROUPS, _MEMBERS = 8, 6  # groups of near duplicates, and images of each
 _PAIRS = 6  # images that other collections hold too
@@ -56,17 +58,8 @@ def write(workspace: Workspace, facts: Facts, params: Params) -> Path:
 
 def render(workspace: Workspace, facts: Facts, params: Params) -> str:
     """Return the page."""
-    import jinja2  # here, so that the command's other users do not wait for it
-
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     pictures = _Pictures(workspace, facts, params)
-    page: str = templates.get_template("quality.html").render(
+    page: str = template(_TEMPLATE).render(
         facts=facts,
         tiles=_tiles(facts),
         kind=summary.kind,
