@@ -99,6 +99,17 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder at `path`, whatever lay there; afterwards it is gone. The caller holds a lock on it."""
+    shutil.rmtree(path, ignore_errors=True)  # of a run that was killed
+    path.mkdir(parents=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
 def staged_directory(final: Path) -> Iterator[Path]:
     """Yield an empty sibling directory that takes the place of `final` when the block succeeds.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -16,7 +15,7 @@ import httpx
 from pipeline.fetch.download import Downloaded, download
 from pipeline.fetch.errands import Errand
 from pipeline.fetch.web import Patience, Unavailable, file_name, shown_address
-from pipeline.files import require_free_space, write_atomic
+from pipeline.files import require_free_space, scratch_folder, write_atomic
 from pipeline.images import Refused
 from pipeline.ingest import IngestResult, ingest
 from pipeline.intake.archives import Member, is_archive, unpack
@@ -81,7 +80,7 @@ def fetch(
     with exclusive(workspace.var / "locks" / f"fetch-{errand.name}.lock", f"a fetch of {errand.name}"):
         url, file = _download(errand, patience, watcher)
         note = write_licence(workspace, errand, url, file)
-        with _staging(workspace, errand) as staging:
+        with scratch_folder(workspace.work / "fetch" / errand.name) as staging:
             sources = _sorted_out(errand, file, staging, params, watcher) if errand.folders else None
             sources = sources or {errand.collection: _alone(url, file, staging)}
             results = tuple(
@@ -144,18 +143,6 @@ def _download(errand: Errand, patience: Patience | None, watcher: Watcher) -> tu
             if url != errand.urls[-1]:
                 watcher.say(f"{error}; trying another server")
     raise Unavailable("; ".join(problems))
-
-
-@contextmanager
-def _staging(workspace: Workspace, errand: Errand) -> Iterator[Path]:
-    """Yield an empty folder on the disk of the downloads; afterwards it is gone."""
-    folder = workspace.work / "fetch" / errand.name
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed; the lock says that none is under way
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sorted_out(errand: Errand, file: Downloaded, staging: Path, params: Params, watcher: Watcher) -> dict[str, Path]:

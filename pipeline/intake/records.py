@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,6 +39,11 @@ def read_records(path: Path, kind: type[Record], remedy: str) -> list[Record]:
 def write_records(path: Path, records: Iterable[DataclassInstance]) -> Path:
     """Write the whole record atomically and durably."""
     return write_atomic(path, "".join(record_line(record) for record in records))
+
+
+def utc_now() -> str:
+    """Return the time that a record bears: ISO-8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def record_line(record: DataclassInstance) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipeline.files import fsync_directory, write_atomic
 from pipeline.intake import tombstones
+from pipeline.intake.records import utc_now
 from pipeline.intake.tombstones import Tombstone
 from pipeline.manifest import FILE as MANIFEST
 from pipeline.manifest import Entry, counts, read_manifest
@@ -63,8 +64,6 @@ def remove(
     """
     if not reason.strip():
         raise ValueError('say why with --reason "...": it stands in the record of removals')
-    from pipeline.ingest import utc_now  # here: it brings the decoders, which nothing else of this needs
-
     gone = by_collection(matches)
     with alone(workspace):
         when = now or utc_now()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.files import sha256_file, write_atomic
 from pipeline.intake import tombstones
+from pipeline.intake.records import utc_now
 from pipeline.removal.matches import Match
 from pipeline.removal.remove import alone, by_collection
 from pipeline.terminal import capture, shown
@@ -56,8 +57,6 @@ def undo(
     Raises:
         ValueError: an ingest or a retrain is under way, or the record is damaged.
     """
-    from pipeline.ingest import utc_now  # here: it brings the decoders, which nothing else of this needs
-
     buried = [match for match in matches if match.stone]
     with alone(workspace):
         absent = {match.sha256 for match in buried if match.entry is None}

@@ -362,6 +362,28 @@ def test_nothing_is_deleted_before_the_manifest_is_durable(
     assert len(list(workspace.collection("monet").iterdir())) == 4
 
 
+def test_refused_files_are_durable_before_they_leave_the_inbox(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workspace.inbox / "monet"
+    folder.mkdir(parents=True)
+    (folder / "bad.png").write_text("x")
+    age(folder)
+
+    def failing(*args: object) -> None:
+        raise OSError("disk gone")
+
+    monkeypatch.setattr(ingest, "sync_filesystem", failing)
+    with pytest.raises(OSError, match="disk gone"):
+        inbox(workspace)
+    assert [path.name for path in folder.iterdir()] == ["bad.png"]
+    assert read_quarantine(workspace.quarantine("monet")) == []
+    monkeypatch.undo()
+    assert inbox(workspace)["monet"].refused == 1
+    assert list(folder.iterdir()) == []
+    assert [refusal.name for refusal in read_quarantine(workspace.quarantine("monet"))] == ["bad.png"]
+
+
 def test_junk_alone_in_the_inbox_makes_no_style(workspace: Workspace) -> None:
     folder = workspace.inbox / "monet"
     folder.mkdir(parents=True)
