@@ -161,6 +161,7 @@ class Evaluate:
     directions: Annotated[int, Between(4, 4096)]  # projections of the sliced Wasserstein distance
     levels: Annotated[int, Between(1, 6)]  # of the pyramid
     bootstrap: Annotated[int, Between(20, 100_000)]  # resamples behind an interval
+    features: Literal["auto", "inception", "vgg16", "judge"]  # of kernel distances
     gallery: Annotated[int, Between(1, 200)]  # before/after pairs in the report
 
 
@@ -169,6 +170,7 @@ class Gate:
     """What a model must show to be promoted. No stage depends on it."""
 
     mode: Literal["not_worse", "better", "manual"]
+    min_gap_closed: Annotated[float, Between(0, 1)]  # of the way in texture from Lab transfer to held-out paintings
     min_structure: Annotated[float, Between(0, 1)]
     min_photographs: Annotated[int, Between(2, 100_000)]  # held out; fewer cannot carry an interval
     min_paintings: Annotated[int, Between(2, 100_000)]
@@ -190,6 +192,7 @@ class Weights:
     """Local files of pretrained weights; empty means torchvision's cache, if it is filled."""
 
     vgg16: str
+    inception: str
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.metrics import STYLE
 from pipeline.metrics.bootstrap import Figure, Samples
 from pipeline.metrics.controls import CONTROLS, UPPER, Palette
-from pipeline.metrics.references import Pixels, References, Settings, canonical_order
+from pipeline.metrics.references import NOBODY, Observers, Pixels, References, Settings, canonical_order
 from pipeline.metrics.suite import Suite, differences, figures
 from pipeline.params import Evaluate
 
@@ -40,15 +40,17 @@ class HeldOut:
     photographs: tuple[View, ...]
     paintings: tuple[View, ...]
     training: Callable[[], Iterable[Pixels]] | None = None  # training paintings or crops, squares of any side
+    observers: Observers = NOBODY
 
     @staticmethod
     def of(
         photographs: Sequence[View],
         paintings: Sequence[View],
         training: Callable[[], Iterable[Pixels]] | None = None,
+        observers: Observers = NOBODY,
     ) -> HeldOut:
         """Return the set in canonical order."""
-        return HeldOut(_ordered(photographs), _ordered(paintings), training)
+        return HeldOut(_ordered(photographs), _ordered(paintings), training, observers)
 
     def suite(self, settings: Evaluate) -> Suite:
         """Return the metrics against this set.
@@ -60,6 +62,7 @@ class HeldOut:
             tuple(view.pixels for view in self.photographs),
             tuple(view.pixels for view in self.paintings),
             None if self.training is None else self.training(),
+            self.observers,
         )
         return Suite(references, settings_of(settings))
 
@@ -73,6 +76,7 @@ class Scores:
     differences: dict[str, dict[str, Figure]]
     checks: dict[str, float | None]
     counts: dict[str, int]
+    observers: dict[str, str | None]  # which networks looked
     names: tuple[str, ...]  # of the photographs, in the order of what follows
     outputs: dict[str, tuple[Pixels, ...]]  # model, photograph, lab_transfer
     each: dict[str, list[float]]  # the model's figures, photograph by photograph
@@ -82,6 +86,7 @@ class Scores:
         return {
             "format": 1,
             "counts": self.counts,
+            "observers": self.observers,
             "metrics": self.metrics,
             "controls": self.controls,
             "differences": self.differences,
@@ -121,6 +126,7 @@ def score(
         differences={f"{name} - model": differences(samples[name], model) for name in CONTROLS},
         checks=_checks(photographs, outputs["model"]),
         counts={"photographs": len(photographs), "paintings": len(held_out.paintings)},
+        observers=held_out.observers.names(),
         names=tuple(view.name for view in held_out.photographs),
         outputs=outputs,
         each=suite.each(outputs["model"]),

@@ -23,6 +23,7 @@ class Metric:
     meaning: str  # one line
     low: float = 0.0
     high: float = math.inf
+    optional: bool = False  # measured only where weights, or enough images, are at hand
 
     @property
     def arrow(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -25,13 +25,74 @@ class Settings:
     bootstrap: int
 
 
+class Features(Protocol):
+    """A frozen network that describes a picture. Figures of features of different names are never compared."""
+
+    @property
+    def name(self) -> str:
+        """Which network, with a digest of its weights."""
+        ...
+
+    def __call__(self, image: Pixels) -> NDArray[np.float64]:
+        """Return the picture's features (D,); of one picture alone, so that no figure depends on a batch."""
+        ...
+
+
+class Judge(Protocol):
+    """A frozen classifier of paintings by this hand against photographs."""
+
+    @property
+    def name(self) -> str:
+        """Its version: a digest of its weights."""
+        ...
+
+    def rates(self, image: Pixels) -> Mapping[str, float]:
+        """Return the share of a picture taken for a painting, in [0, 1], as `judge/colour` and `judge/luminance`."""
+        ...
+
+
+class Perceptual(Protocol):
+    """A distance between two pictures, from a frozen network."""
+
+    @property
+    def name(self) -> str:
+        """Which network, with a digest of its weights."""
+        ...
+
+    def __call__(self, one: Pixels, other: Pixels) -> float:
+        """Return the distance of two pictures of one size, 0 for the same."""
+        ...
+
+
+@dataclass(frozen=True)
+class Observers:
+    """The networks that look at pictures; None where there is none at hand, and then nothing is measured by it."""
+
+    features: Features | None = None
+    judge: Judge | None = None
+    perceptual: Perceptual | None = None
+
+    def names(self) -> dict[str, str | None]:
+        """Return which networks looked, for reports: figures of others are not comparable."""
+        return {
+            "features": self.features.name if self.features else None,
+            "judge": self.judge.name if self.judge else None,
+            "perceptual": self.perceptual.name if self.perceptual else None,
+        }
+
+
+NOBODY = Observers()
+"""No network looks: what needs one is not measured."""
+
+
 @dataclass(frozen=True)
 class References:
-    """8-bit sRGB squares of one side, (V, V, 3), in canonical order, and thumbnails of training images."""
+    """8-bit sRGB squares of one side, (V, V, 3), in canonical order, training images, and the networks that look."""
 
     photographs: tuple[Pixels, ...]
     paintings: tuple[Pixels, ...]
     training: Iterable[Pixels] | None = None  # squares of any side; read once
+    observers: Observers = NOBODY
 
 
 class Family(Protocol):

@@ -11,7 +11,7 @@ from pipeline.gate import LEAST, Verdict, judge
 from pipeline.metrics import REGISTRY
 from pipeline.params import Gate
 
-SETTINGS = Gate(mode="not_worse", min_structure=0.55, min_photographs=8, min_paintings=5)
+SETTINGS = Gate(mode="not_worse", min_gap_closed=0.2, min_structure=0.55, min_photographs=8, min_paintings=5)
 Tree = dict[str, Any]
 
 
