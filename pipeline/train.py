@@ -37,6 +37,7 @@ from pipeline.trainer import Trainer, scalars, step_randomness
 from pipeline.workspace import PHOTOS, Workspace
 
 PANEL = 6  # held-out photographs in a sample grid
+SNAPSHOTS = (0.8, 0.9)  # shares of the steps after which the averaged networks are kept: how settled is the result?
 # Settings that change neither the networks nor the history: they are in no digest and make nothing stale.
 OPERATIONAL = ("device", "require_device", "max_minutes", "checkpoint_every", "keep_checkpoints")
 
@@ -64,8 +65,8 @@ class StoppedError(Exception):
 def main(recipe_name: str, workspace: Workspace) -> Path:
     """Train a recipe to its last step and return the folder of the result, `runs/<recipe>/`.
 
-    The folder holds `networks.npz`, `config.json`, `history.csv` and `samples/`. A run that was cut short
-    continues from its newest valid checkpoint.
+    The folder holds `networks.npz`, `config.json`, `history.csv`, `samples/` and `snapshots/`. A run that was cut
+    short continues from its newest valid checkpoint.
 
     Raises:
         ValueError: a wrong parameter, missing data, the required device missing, a diverged loss, no time left.
@@ -150,6 +151,8 @@ def _train(run: Run, workspace: Workspace) -> Path:
         if last or done % settings.sample_every == 0:
             _write_sample(run, trainer, panel, done)
             log.write("sample", done, settings.steps, {})
+        if done in snapshot_steps(settings.steps):
+            _save_networks(run.folder / "snapshots" / f"step-{done:08d}.npz", _averaged(trainer))
         progress.update(done, " ".join(f"{name} {value:.2f}" for name, value in losses.items() if "gan" in name))
         out_of_time = time.monotonic() - started > 60 * settings.max_minutes
         if not last and (stop.asked or out_of_time or done % settings.checkpoint_every == 0):
@@ -226,12 +229,24 @@ def _write_sample(run: Run, trainer: Trainer, panel: Tensor, step: int) -> None:
     write_atomic(run.folder / "samples" / f"step-{step:08d}.jpg", data.getvalue())
 
 
-def _write_result(run: Run, workspace: Workspace, trainer: Trainer, log: RunLog) -> Path:
+def snapshot_steps(steps: int) -> list[int]:
+    """Return the steps, of `steps`, after which the averaged networks are kept; none of a run too short to have any."""
+    return sorted({step for share in SNAPSHOTS if 0 < (step := round(share * steps)) < steps})
+
+
+def _save_networks(path: Path, networks: dict[str, torch.nn.Module]) -> None:
     arrays = {
         f"{name}.{key}": value.cpu().numpy()
-        for name, network in _final_networks(trainer).items()
+        for name, network in networks.items()
         for key, value in network.state_dict().items()
     }
+    data = io.BytesIO()
+    # npz and not safetensors: the training core must run with torch, torchvision, numpy and Pillow alone.
+    np.savez(data, allow_pickle=False, **arrays)
+    write_atomic(path, data.getvalue())
+
+
+def _write_result(run: Run, workspace: Workspace, trainer: Trainer, log: RunLog) -> Path:
     config = {
         "format": 1,
         "recipe": run.recipe.name,
@@ -246,17 +261,17 @@ def _write_result(run: Run, workspace: Workspace, trainer: Trainer, log: RunLog)
         "digests": run.digests,
     }
     with staged_directory(workspace.trained(run.recipe.name)) as folder:
-        # npz and not safetensors: the training core must run with torch, torchvision, numpy and Pillow alone.
-        np.savez(folder / "networks.npz", **arrays)
+        _save_networks(folder / "networks.npz", {**trainer.method.networks, **_averaged(trainer)})
         write_json(folder / "config.json", config)
         write_atomic(folder / "history.csv", _history_csv(log.history()))
-        shutil.copytree(run.folder / "samples", folder / "samples")
+        for kept in ("samples", "snapshots"):
+            (run.folder / kept).mkdir(exist_ok=True)  # DVC expects it, however short the run
+            shutil.copytree(run.folder / kept, folder / kept)
     return workspace.trained(run.recipe.name)
 
 
-def _final_networks(trainer: Trainer) -> dict[str, torch.nn.Module]:
-    averaged = {name: average.network for name, average in trainer.averages.items()}
-    return {**trainer.method.networks, **averaged}
+def _averaged(trainer: Trainer) -> dict[str, torch.nn.Module]:
+    return {name: average.network for name, average in trainer.averages.items()}
 
 
 def _history_csv(history: list[dict[str, Any]]) -> str:
