@@ -230,7 +230,7 @@ def _write_sample(run: Run, trainer: Trainer, panel: Tensor, step: int) -> None:
 
 
 def snapshot_steps(steps: int) -> list[int]:
-    """Return the steps, of `steps`, after which the averaged networks are kept; none of a run too short to have any."""
+    """Return the steps after which the averaged networks are kept; none of a run too short to have any."""
     return sorted({step for share in SNAPSHOTS if 0 < (step := round(share * steps)) < steps})
 
 
