@@ -152,7 +152,7 @@ def _charts(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = {"model": metrics["metrics"], **metrics["controls"]}
     result = []
     for name in STYLE:
-        rows = {_SOURCES[source]: figures[name] for source, figures in found.items() if name in figures}
+        rows = {_SOURCES.get(source, source): figures[name] for source, figures in found.items() if name in figures}
         ordered = dict(sorted(rows.items(), key=lambda row: row[1]["value"] or 0))
         drawn = charts.intervals(ordered, _SOURCES["model"], f"{REGISTRY[name].title}, lower is closer")
         result.append({"metric": REGISTRY[name], "svg": drawn})

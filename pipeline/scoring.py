@@ -16,13 +16,16 @@ from PIL import Image
 
 from pipeline.metrics import STYLE
 from pipeline.metrics.bootstrap import Figure, Samples
-from pipeline.metrics.controls import CONTROLS, UPPER, Palette
+from pipeline.metrics.controls import CONTROLS, UPPER, Control, Palette
 from pipeline.metrics.references import NOBODY, Observers, Pixels, References, Settings, canonical_order
 from pipeline.metrics.suite import Suite, differences, figures
+from pipeline.metrics.temporal import Repaint
 from pipeline.params import Evaluate
 
 Stylize: TypeAlias = Callable[[Image.Image], Image.Image]
 Painted: TypeAlias = Callable[[int], object]  # told after each picture how many are done
+
+_PAIRS = 5  # outputs shown beside what they are nearest to
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,16 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """An output of the model beside the training image or crop that it is nearest to: was it pasted?"""
+
+    output: int  # which photograph's
+    training: int  # number in the order in which the training images are read
+    ratio: float  # distance, relative to that of held-out paintings
+    pixels: Pixels  # the training image, mirrored where its mirror image is the near one
+
+
+@dataclass(frozen=True)
 class Scores:
     """Everything that was found out, ready for JSON (`figures`) and for pictures (`outputs`, `each`)."""
 
@@ -78,8 +91,9 @@ class Scores:
     counts: dict[str, int]
     observers: dict[str, str | None]  # which networks looked
     names: tuple[str, ...]  # of the photographs, in the order of what follows
-    outputs: dict[str, tuple[Pixels, ...]]  # model, photograph, lab_transfer
+    outputs: dict[str, tuple[Pixels, ...]]  # of the model and of each control
     each: dict[str, list[float]]  # the model's figures, photograph by photograph
+    nearest: tuple[Pair, ...] = ()  # at most five, nearest first; none where no training images were at hand
 
     def to_dict(self) -> dict[str, Any]:
         """Return what belongs into metrics.json; numbers or None, never NaN."""
@@ -119,6 +133,9 @@ def score(
     for name, control in CONTROLS.items():
         outputs[name] = tuple(control(photograph, palette) for photograph in photographs)
     samples = {name: suite.measure(pictures) for name, pictures in outputs.items()}
+    samples["model"] |= suite.moving(_on_pixels(stylize))
+    for name, control in CONTROLS.items():
+        samples[name] |= suite.moving(_with_palette(control, palette))
     model = samples["model"]
     return Scores(
         metrics=figures(model),
@@ -130,6 +147,7 @@ def score(
         names=tuple(view.name for view in held_out.photographs),
         outputs=outputs,
         each=suite.each(outputs["model"]),
+        nearest=_nearest(suite, outputs["model"], held_out),
     )
 
 
@@ -143,8 +161,8 @@ def compare_models(
     """
     suite = held_out.suite(settings)
     photographs = tuple(view.pixels for view in held_out.photographs)
-    theirs = suite.measure(paint_all(other, photographs, painted))
-    ours = suite.measure(paint_all(model, photographs, painted))
+    theirs = suite.measure(paint_all(other, photographs, painted)) | suite.moving(_on_pixels(other))
+    ours = suite.measure(paint_all(model, photographs, painted)) | suite.moving(_on_pixels(model))
     return figures(theirs), differences(theirs, ours)
 
 
@@ -154,15 +172,10 @@ def paint_all(stylize: Stylize, photographs: Sequence[Pixels], painted: Painted 
     Raises:
         ValueError: an output has not its photograph's size.
     """
+    repaint = _on_pixels(stylize)
     outputs = []
     for number, photograph in enumerate(photographs, 1):
-        output = np.asarray(stylize(Image.fromarray(photograph)).convert("RGB"))
-        if output.shape != photograph.shape:
-            raise ValueError(
-                f"the model returned {output.shape[1]} x {output.shape[0]} px for a photograph of "
-                f"{photograph.shape[1]} x {photograph.shape[0]} px; a package must keep the size"
-            )
-        outputs.append(output)
+        outputs.append(repaint(photograph))
         if painted is not None:
             painted(number)
     return tuple(outputs)
@@ -179,6 +192,43 @@ def summary(scores: Mapping[str, Any]) -> dict[str, float | None]:
 def settings_of(settings: Evaluate) -> Settings:
     """Return what of the parameters decides about figures."""
     return Settings(settings.patches, settings.directions, settings.levels, settings.bootstrap)
+
+
+def _on_pixels(stylize: Stylize) -> Repaint:
+    """Return the model as a function of pixels that refuses an output of another size."""
+
+    def repaint(photograph: Pixels) -> Pixels:
+        output = np.asarray(stylize(Image.fromarray(photograph)).convert("RGB"))
+        if output.shape != photograph.shape:
+            raise ValueError(
+                f"the model returned {output.shape[1]} x {output.shape[0]} px for a photograph of "
+                f"{photograph.shape[1]} x {photograph.shape[0]} px; a package must keep the size"
+            )
+        return output
+
+    return repaint
+
+
+def _with_palette(control: Control, palette: Palette) -> Repaint:
+    """Return a control as a function of pixels alone."""
+    return lambda photograph: control(photograph, palette)
+
+
+def _nearest(suite: Suite, outputs: Sequence[Pixels], held_out: HeldOut) -> tuple[Pair, ...]:
+    """Return the outputs nearest to the training set; of the training images, read again, only theirs are kept."""
+    found = suite.nearest(outputs)
+    if not found or held_out.training is None:
+        return ()
+    order = sorted((i for i in range(len(found)) if math.isfinite(found[i].ratio)), key=lambda i: found[i].ratio)
+    chosen = {index: found[index] for index in order[:_PAIRS]}
+    wanted = {near.training for near in chosen.values()}
+    pictures = {number: np.array(one) for number, one in enumerate(held_out.training()) if number in wanted}
+    pairs = []
+    for index, near in chosen.items():
+        picture = pictures[near.training]
+        pixels = picture[:, ::-1] if near.mirrored else picture
+        pairs.append(Pair(index, near.training, near.ratio, pixels))
+    return tuple(pairs)
 
 
 def _checks(photographs: Sequence[Pixels], outputs: Sequence[Pixels]) -> dict[str, float | None]:

@@ -82,6 +82,14 @@ _DECLARED = (
         "Mean distance between two outputs, relative to that between their photographs; 0 is one picture for all.",
     ),
     Metric(
+        "diversity/modes",
+        "Different pictures",
+        "higher",
+        "1 = as the photographs",
+        "How many different pictures the outputs amount to (Vendi score), relative to the photographs: "
+        "it falls where many photographs become one of a few pictures.",
+    ),
+    Metric(
         "distortion/mse",
         "Mean squared error",
         "none",
@@ -104,6 +112,23 @@ _DECLARED = (
         "1 = as held-out paintings",
         "Distance of an output to the nearest training image or crop, relative to that of held-out paintings; "
         "near 0 the model pastes what it saw.",
+    ),
+    Metric(
+        "joint/score",
+        "Style and content together",
+        "lower",
+        "product",
+        "(2 - structure kept) x (1 + brushwork and colour): the form of ArtFID, but not its features, "
+        "so no figure to hold against published ones.",
+        low=1.0,
+    ),
+    Metric(
+        "temporal/flicker",
+        "Flicker",
+        "lower",
+        "L units",
+        "Root mean square change of luminance where windows of one photograph, a few pixels apart, show the same "
+        "place; 0 is paint that stays where it was.",
     ),
 )
 

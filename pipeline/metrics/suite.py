@@ -9,11 +9,14 @@ from pipeline.metrics.bootstrap import Figure, Samples
 from pipeline.metrics.content import Content
 from pipeline.metrics.distortion import Distortion
 from pipeline.metrics.diversity import Diversity
-from pipeline.metrics.memorisation import Memorisation
+from pipeline.metrics.joint import joint
+from pipeline.metrics.memorisation import Memorisation, Nearest
+from pipeline.metrics.modes import Modes
 from pipeline.metrics.references import Family, Pixels, References, Settings
 from pipeline.metrics.style import Style
+from pipeline.metrics.temporal import Repaint, Temporal
 
-FAMILIES = (Style, Content, Diversity, Distortion, Memorisation)
+FAMILIES = (Style, Content, Diversity, Modes, Distortion, Memorisation)
 
 
 class Suite:
@@ -31,6 +34,7 @@ class Suite:
         _check(references)
         self._settings = settings
         self._families: list[Family] = [family(references, settings) for family in FAMILIES]
+        self._temporal = Temporal(references.photographs)
         self._resamples = bootstrap.draw(len(references.photographs), len(references.paintings), settings.bootstrap)
 
     def measure(self, outputs: Sequence[Pixels]) -> dict[str, Samples]:
@@ -38,7 +42,16 @@ class Suite:
         result: dict[str, Samples] = {}
         for family in self._families:
             result |= family.measure(outputs, self._resamples)
-        return result
+        return result | joint(result)
+
+    def moving(self, repaint: Repaint) -> dict[str, Samples]:
+        """Return samples of what needs the model itself: how it paints photographs that moved a little."""
+        return self._temporal.measure(repaint, self._resamples)
+
+    def nearest(self, outputs: Sequence[Pixels]) -> list[Nearest]:
+        """Return each output's nearest training image; empty where there are none."""
+        family = next(family for family in self._families if isinstance(family, Memorisation))
+        return family.nearest(outputs)
 
     def upper(self) -> dict[str, Figure]:
         """Return figures of held-out paintings against each other."""

@@ -1,11 +1,13 @@
 import csv
 import json
 import math
+import os
 import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from PIL import Image
 from pipeline import evaluate, gate
 from pipeline.files import read_json
 from pipeline.metrics import REGISTRY, STYLE
+from pipeline.metrics.controls import CONTROLS, UPPER
+from pipeline.metrics.temporal import COUNT
 from pipeline.params import Evaluate, load_params
 from pipeline.scoring import HeldOut, View, compare_models, paint_all, score, summary
 from pipeline.workspace import Workspace
@@ -54,12 +58,17 @@ def test_a_painter_passes_the_gate() -> None:
     assert verdict.accepted, verdict.sentence
 
 
+def _hung(picture: np.ndarray, image: Image.Image) -> Image.Image:
+    """Return a picture in the size of an image: what has another size is refused before any figure."""
+    return Image.fromarray(picture).resize(image.size)
+
+
 CHEATS = {
     "output equals input": (same, {"style", "sane"}),
-    "one painting for all": (lambda image: Image.fromarray(painting(500)), {"structure", "sane"}),
+    "one painting for all": (lambda image: _hung(painting(500), image), {"structure", "sane"}),
     "blank": (lambda image: Image.new("RGB", image.size, (180, 130, 60)), {"structure", "sane"}),
     "inverted": (lambda image: Image.fromarray(255 - np.asarray(image)), {"structure"}),
-    "pasted": (lambda image: Image.fromarray(painting(100 + np.asarray(image).sum() % 6)), {"structure"}),
+    "pasted": (lambda image: _hung(painting(100 + np.asarray(image).sum() % 6), image), {"structure"}),
 }
 
 
@@ -69,13 +78,24 @@ def test_a_cheat_fails_the_gate(name: str) -> None:
     assert rules <= _failed(_verdict(cheat))
 
 
+def _watched(photos: Sequence[View], art: Sequence[View], training: Sequence[np.ndarray]) -> HeldOut:
+    """Return a set on which everything there is can be measured."""
+    return HeldOut.of(photos, art, lambda: iter(training), held_out().observers)
+
+
 def test_no_figure_depends_on_the_order_of_images() -> None:
     plain = held_out()
-    photos, art = list(plain.photographs), list(plain.paintings)
+    photos, art, training = list(plain.photographs), list(plain.paintings), paintings(6, 100)
+    given = _watched(photos, art, training)
     random.Random(3).shuffle(photos)
     random.Random(4).shuffle(art)
-    one, other = (score(painter, one, SETTINGS, PALETTE) for one in (plain, HeldOut.of(photos, art)))
+    shuffled = _watched(photos, art, training[::-1])
+    one, other = (score(painter, images, SETTINGS, PALETTE) for images in (given, shuffled))
+    assert {"diversity/modes", "joint/score", "memorisation/nearest_train", "temporal/flicker"} <= set(one.metrics)
     assert one.to_dict() == other.to_dict()
+    for near, far in zip(one.nearest, other.nearest, strict=True):
+        assert (near.output, near.ratio) == (far.output, far.ratio)
+        assert np.array_equal(near.pixels, far.pixels)
     assert dict(zip(one.names, one.each["content/structure"], strict=True)) == dict(
         zip(other.names, other.each["content/structure"], strict=True)
     )
@@ -90,8 +110,77 @@ def test_the_model_sees_one_photograph_at_a_time_and_is_asked_once_for_each() ->
         return painter(image)
 
     score(spy, held_out(), SETTINGS, PALETTE, ticks.append)
-    assert sizes == [(64, 64)] * 10
+    assert sizes == [(64, 64)] * 10 + [(56, 56)] * 3 * COUNT  # and the moved windows of the first photographs
     assert ticks == list(range(1, 11))
+
+
+_THREADS = """
+import json, sys, torch
+from pipeline.scoring import score
+from tests.pipeline.scenes import held_out, paintings
+from tests.pipeline.test_evaluate import PALETTE, SETTINGS, _watched, painter
+torch.set_num_threads(int(sys.argv[1]))
+images = _watched(held_out().photographs, held_out().paintings, paintings(6, 100))
+print(json.dumps(score(painter, images, SETTINGS, PALETTE).to_dict()))
+"""
+
+
+@pytest.mark.slow
+def test_no_figure_depends_on_the_number_of_threads() -> None:
+    found = []
+    for count in ("1", "2"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        done = subprocess.run(
+            [sys.executable, "-c", _THREADS, count],
+            cwd=ROOT,
+            env={**os.environ, **dict.fromkeys(names, count)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout))
+    assert found[0] == found[1]
+    assert found[0]["metrics"]
+
+
+def test_the_nearest_outputs_come_with_the_training_image_they_are_near_to() -> None:
+    training = paintings(6, 100)
+    plain = held_out()
+    reads: list[int] = []
+
+    def read() -> Iterator[np.ndarray]:
+        reads.append(1)
+        yield from training
+
+    pasted = [plain.photographs[index].pixels.tobytes() for index in (3, 7)]
+
+    def cheat(image: Image.Image) -> Image.Image:
+        if image.tobytes() == pasted[0]:
+            return Image.fromarray(training[4])
+        return Image.fromarray(training[1][:, ::-1]) if image.tobytes() == pasted[1] else painter(image)
+
+    found = score(cheat, HeldOut(plain.photographs, plain.paintings, read), SETTINGS, PALETTE)
+    assert len(reads) == 2
+    assert len(found.nearest) == 5
+    assert [pair.ratio for pair in found.nearest] == sorted(pair.ratio for pair in found.nearest)
+    assert {(pair.output, pair.training) for pair in found.nearest[:2]} == {(3, 4), (7, 1)}
+    for pair in found.nearest[:2]:  # the mirrored one is shown as it was pasted
+        assert np.array_equal(pair.pixels, found.outputs["model"][pair.output])
+    assert score(cheat, plain, SETTINGS, PALETTE).nearest == ()
+
+
+def test_every_control_is_measured_like_the_model_and_compared_with_it() -> None:
+    found = score(painter, _with_training(), SETTINGS, PALETTE)
+    for control in CONTROLS:
+        assert set(found.controls[control]) == set(found.metrics)
+        assert set(found.differences[f"{control} - model"]) == set(found.metrics)
+        assert len(found.outputs[control]) == len(found.outputs["model"])
+
+
+def test_a_model_that_fails_on_a_moved_photograph_is_refused_like_any_other() -> None:
+    with pytest.raises(ValueError, match="must keep the size"):
+        score(lambda image: image.resize((64, 64)), held_out(), SETTINGS, PALETTE)
 
 
 def test_an_output_of_another_size_is_refused() -> None:
@@ -115,7 +204,7 @@ def test_a_broken_palette_gives_no_number_and_never_nan() -> None:
 def test_the_summary_is_flat() -> None:
     flat = summary(score(painter, _with_training(), SETTINGS, PALETTE).to_dict())
     assert set(flat) == set(REGISTRY) | {
-        f"{control}.{name}" for control in ("photograph", "lab_transfer", "paintings") for name in STYLE
+        f"{control}.{name}" for control in (*CONTROLS, UPPER) for name in STYLE
     }
 
 
@@ -184,7 +273,7 @@ def test_every_plot_has_the_same_columns_and_all_controls(report: Path) -> None:
             rows = list(csv.DictReader(stream))
         assert set(rows[0]) == {"value", "source"}
         if path.stem != "structure":
-            assert {row["source"] for row in rows} == {"model", "photograph", "lab_transfer", "paintings"}
+            assert {row["source"] for row in rows} == {"model", *CONTROLS, UPPER}
     assert len(rows) >= 4
 
 
@@ -224,7 +313,7 @@ def test_a_folder_without_pictures_is_refused(studio: Workspace, tmp_path: Path)
 
 def test_at_most_max_images_are_taken_the_first_by_hash(studio: Workspace) -> None:
     entry = evaluate.load_book(studio).recipe("dots")
-    taken = evaluate.stage_images(studio, entry, Evaluate(2, 16, 8, 2, 30, 2))
+    taken = evaluate.stage_images(studio, entry, replace(SETTINGS, max_images=2))
     index = read_json(studio.prepared("photos") / "index.json")
     assert {view.name for view in taken.photographs} == {entry["image"] for entry in index["test"][:2]}
 

@@ -28,9 +28,12 @@ def good() -> Tree:
         "content/structure": 0.8,
         "content/edges": 0.85,
         "diversity/pairwise": 0.9,
+        "diversity/modes": 0.9,
         "distortion/mse": 0.05,
         "distortion/psnr": 14.0,
         "memorisation/nearest_train": 1.1,
+        "joint/score": 1.35,
+        "temporal/flicker": 1.5,
     }
     style = {"style/patch_swd": 0.3, "style/texture_swd": 0.16, "style/palette": 20.0}
     controls = {

@@ -1,11 +1,17 @@
 """Diversity, distortion, memorisation, and all families together."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
-from pipeline.closure import import_closure
-from pipeline.metrics import REGISTRY, metric
-from pipeline.metrics.bootstrap import draw
+from pipeline import losses
+from pipeline.closure import import_closure, module_file
+from pipeline.methods import cut
+from pipeline.metrics import REGISTRY, memorisation, metric, style
+from pipeline.metrics.bootstrap import draw, figure
 from pipeline.metrics.distortion import Distortion
 from pipeline.metrics.diversity import Diversity
 from pipeline.metrics.memorisation import Memorisation
@@ -62,10 +68,28 @@ def test_crops_of_any_size_are_searched() -> None:
     assert family.measure([crop] * 10, RESAMPLES)["memorisation/nearest_train"][0] < 0.01
 
 
+def test_the_nearest_training_image_is_named_however_it_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = paintings(6, 100)
+    outputs = [training[i % 6][:, ::-1] if i % 2 else training[i % 6] for i in range(9)] + [painting(300)]
+    found = []
+    for rows in (4096, 5):
+        monkeypatch.setattr(memorisation, "_ROWS", rows)
+        family = Memorisation(References(tuple(PHOTOS), tuple(paintings()), iter(training)), SETTINGS)
+        found.append(family.nearest(outputs))
+        whole = family.measure(outputs, RESAMPLES)["memorisation/nearest_train"][0]
+        assert np.mean([near.ratio for near in found[-1]]) == pytest.approx(whole)
+    assert [(near.training, near.mirrored) for near in found[0][:9]] == [(i % 6, bool(i % 2)) for i in range(9)]
+    assert max(near.ratio for near in found[0][:9]) < 0.01 < found[0][9].ratio
+    for one, other in zip(*found, strict=True):
+        assert (one.training, one.mirrored) == (other.training, other.mirrored)
+        assert one.ratio == pytest.approx(other.ratio, abs=1e-5)
+
+
 @pytest.mark.parametrize("training", [None, []])
 def test_without_training_images_memorisation_is_not_measured(training: list[np.ndarray] | None) -> None:
     family = Memorisation(References(tuple(PHOTOS), tuple(paintings()), training), SETTINGS)
     assert family.measure(PHOTOS, RESAMPLES) == {}
+    assert family.nearest(PHOTOS) == []
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +98,13 @@ def suite() -> Suite:
 
 
 def test_every_declared_metric_is_measured_and_no_other(suite: Suite) -> None:
-    assert set(suite.measure(PHOTOS)) == set(REGISTRY)
+    assert set(suite.measure(PHOTOS) | suite.moving(lambda photo: photo)) == set(REGISTRY)
 
 
 def test_every_figure_is_possible_and_has_an_interval_around_it(suite: Suite) -> None:
     outputs = [paint(photo, i) for i, photo in enumerate(PHOTOS)]
-    for name, found in figures(suite.measure(outputs)).items():
+    samples = suite.measure(outputs) | suite.moving(lambda photo: paint(photo, 7))
+    for name, found in figures(samples).items():
         value, low, high = found["value"], found["low"], found["high"]
         assert value is not None
         assert low is not None
@@ -120,7 +145,94 @@ def test_an_unknown_metric_is_named_with_those_there_are() -> None:
         metric("style/gram")
 
 
+def test_the_joint_score_is_its_product_row_by_row(suite: Suite) -> None:
+    samples = suite.measure([paint(photo, i) for i, photo in enumerate(PHOTOS)])
+    expected = (2 - samples["content/structure"]) * (1 + samples["style/patch_swd"])
+    assert samples["joint/score"] == pytest.approx(expected)
+    assert suite.measure(PHOTOS)["joint/score"][0] == pytest.approx(1 + suite.measure(PHOTOS)["style/patch_swd"][0])
+
+
+def test_the_joint_score_wants_style_and_content_both(suite: Suite) -> None:
+    sets = {
+        "painted": [paint(photo, i) for i, photo in enumerate(PHOTOS)],
+        "photographs": PHOTOS,
+        "other paintings": paintings(10, 50),
+    }
+    scores = {name: suite.measure(outputs)["joint/score"] for name, outputs in sets.items()}
+    for name in ("photographs", "other paintings"):
+        low = figure(scores[name] - scores["painted"])["low"]
+        assert low is not None
+        assert low > 0, name
+
+
+WATCHING = sorted(path for folder in ("metrics", "observers") for path in (ROOT / "pipeline" / folder).rglob("*.py"))
+
+
+def _closure(path: Path) -> frozenset[str]:
+    return import_closure(".".join(path.relative_to(ROOT).with_suffix("").parts), ROOT)
+
+
+_TRAINERS = [ROOT / "pipeline/train.py", ROOT / "pipeline/losses.py", *(ROOT / "pipeline/methods").glob("*.py")]
+TRAINING = sorted(frozenset[str]().union(*map(_closure, _TRAINERS)))
+
+
+def _seeds(path: Path) -> set[int]:
+    """Return the whole numbers that a module calls a seed."""
+    found: set[int] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(target, ast.Name) and "SEED" in target.id for target in targets):
+                found |= _numbers(node.value)
+    return found
+
+
+def _numbers(tree: ast.AST) -> set[int]:
+    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {value for value in constants if isinstance(value, int) and not isinstance(value, bool)}
+
+
 def test_what_measures_never_trains() -> None:
-    for module in ("pipeline.train", "pipeline.losses", "pipeline.methods.cut"):
-        assert not [name for name in import_closure(module, ROOT) if name.startswith("pipeline.metrics")]
-    assert "pipeline.losses" not in import_closure("pipeline.metrics.suite", ROOT)
+    assert {"pipeline.train", "pipeline.losses", "pipeline.methods.cut"} <= set(TRAINING)
+    for name in TRAINING:
+        assert not name.startswith(("pipeline.metrics", "pipeline.observers")), name
+    for path in WATCHING:
+        trains = {"pipeline.losses", "pipeline.train", "pipeline.trainer", "pipeline.methods"}
+        assert not _closure(path) & trains, path
+
+
+def test_no_seed_of_what_measures_occurs_in_what_trains() -> None:
+    seeds = {path: _seeds(path) for path in WATCHING}
+    assert sum(len(found) for found in seeds.values()) >= 3
+    used: set[int] = set()
+    for name in TRAINING:
+        path = module_file(name, ROOT)
+        assert path is not None
+        used |= _numbers(ast.parse(path.read_text()))
+    for path, found in seeds.items():
+        assert not found & used, f"{path} shares the seeds {found & used} with what trains"
+
+
+def test_no_loss_draws_the_filters_that_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, list[torch.Tensor]] = {"g_texture": [], "g_palette": []}
+    for name, kept in drawn.items():
+        monkeypatch.setattr(losses, name, lambda output, painting, directions, kept=kept: kept.append(directions))
+    draw_ = torch.Generator().manual_seed(0)
+    images = torch.rand(3, 1, 3, 64, 64)
+    for _ in range(2):
+        terms = cut._statistics(cut._Judged(*images), draw_)
+        terms["texture"]()
+        terms["palette"]()
+    for one, other in drawn.values():
+        assert not torch.equal(one, other)  # drawn anew at each step
+    for filters in drawn["g_texture"]:
+        assert filters.shape[-1] != style._PATCH
+    with monkeypatch.context() as patch:  # the colour directions of the metric, as it projects pure colours on them
+        patch.setattr(style, "pixels_to_lab", lambda image: image.astype(np.float32))
+        patch.setattr(style, "_PALETTE_CELLS", 3)
+        seen = style.project_colours(np.eye(3)[:, None].repeat(3, axis=1))
+    measuring = seen.reshape(len(seen), 3, 3)[:, :, 0]
+    assert np.linalg.norm(measuring, axis=1) == pytest.approx(np.ones(len(measuring)), rel=1e-5)
+    for filters in drawn["g_palette"]:
+        cosines = measuring @ filters.reshape(len(filters), 3).numpy().T
+        assert np.abs(cosines).max() < 1 - 1e-5
