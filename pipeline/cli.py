@@ -331,6 +331,28 @@ def evaluate(
         out.print(f"metrics: {shown(write_json(json_file, metrics))}")
 
 
+@app.command(epilog="Example: atelier vote monet --against lab_transfer")
+def vote(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A model, NAME@VERSION, NAME@ALIAS, or a package folder.")],
+    against: Annotated[
+        str | None, typer.Option(help="Another, or photograph, lab_transfer, lab_painterly; the champion without.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Photographs to vote on, at most.")] = 24,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: a free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+    tally: Annotated[bool, typer.Option("--tally", help="Only say what the votes are so far.")] = False,
+) -> None:
+    """Let painters choose between two paintings of each photograph, not knowing whose they are."""
+    from pipeline.vote import command
+
+    workspace = context.obj.workspace()
+    if tally:
+        command.show_tally(workspace, name)
+    else:
+        command.run(workspace, name, against, count, port, browser)
+
+
 @app.command(epilog="Example: atelier calibrate --minutes 30 --write")
 def calibrate(
     context: typer.Context,

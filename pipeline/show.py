@@ -143,7 +143,7 @@ def quality(workspace: Workspace, facts: Facts, params: Params, page: Path, brow
         out.print(obstacle, markup=False)
     for one in score.improvements(facts, params):
         out.print(f"  {summary.gained(one.gain):>4}  {one.text}", markup=False)
-    opened = browser and _open(page)
+    opened = browser and open_page(page.resolve().as_uri())
     out.print(f"report{' (opened in the browser)' if opened else ''}: {shown(page)}", markup=False)
     if browser and not opened:
         out.print("no browser could be opened here: open that file in one, it needs nothing else")
@@ -151,14 +151,14 @@ def quality(workspace: Workspace, facts: Facts, params: Params, page: Path, brow
     hint(workspace, f"ingest FOLDER {option}" if obstacles else "retrain")
 
 
-def _open(page: Path) -> bool:
-    """Open a page in a browser where there is a display, or one is named; return whether that was done.
+def open_page(address: str) -> bool:
+    """Open an address in a browser where there is a display, or one is named; return whether that was done.
 
     Elsewhere Python would find a browser for terminals, and that would take this one.
     """
     ways = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     possible = sys.platform == "darwin" or any(os.environ.get(name) for name in ways)
-    return possible and webbrowser.open(page.resolve().as_uri())
+    return possible and webbrowser.open(address)
 
 
 def _number(value: float | None) -> str:

@@ -18,7 +18,7 @@ PAGES = ("README.md", "docs/operations.md")
 # Run by other tests or by whoever runs these: the demo by tests/pipeline/test_demo.py, `make test` by CI.
 ELSEWHERE = ("make demo", "make test")
 # These serve until they are stopped.
-SERVERS = ("python -m flows.serve", "mlflow ui", "prefect worker start")
+SERVERS = ("python -m flows.serve", "mlflow ui", "prefect worker start", "atelier vote monet --against")
 STAND_INS = {
     "path/to/other-photographs": "samples/photos",
     "path/to/other-monets": "samples/styles/ink",

@@ -53,7 +53,7 @@ def _plain(text: str) -> str:
 def test_there_are_the_commands_that_were_promised() -> None:
     promised = (
         "ingest fetch remove report plan retrain promote rollback status stylize evaluate calibrate doctor preset "
-        "samples"
+        "samples vote"
     )
     assert sorted(promised.split()) == COMMANDS
 
