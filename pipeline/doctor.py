@@ -238,14 +238,20 @@ def check_device(workspace: Workspace) -> Iterator[Check]:
 
 def check_weights(workspace: Workspace) -> Iterator[Check]:
     """Pretrained weights: an extra, never required."""
-    named = load_params(workspace.params_file).weights.vgg16
-    if named and not Path(named).expanduser().is_file():
-        yield Check("weights", "fail", f"weights.vgg16 is {named}, which is no file", "correct the path, or empty it")
-        return
-    home = Path(os.environ.get("TORCH_HOME", Path.home() / ".cache" / "torch"))
-    cached = sorted((home / "hub" / "checkpoints").glob("vgg16-*.pth"))
-    found = named or (str(cached[0]) if cached else "")
-    yield Check("weights", "ok", f"VGG16 at {found}" if found else "no VGG16 weights (the default method needs none)")
+    from pipeline.observers.weights import find  # takes seconds, as torch does
+
+    settings = load_params(workspace.params_file).weights
+    for kind, named, title, use in (
+        ("vgg16", settings.vgg16, "VGG16", "the perceptual distance LPIPS, and a kernel distance"),
+        ("inception", settings.inception, "Inception", "kernel and Fréchet distances that others report too"),
+    ):
+        try:
+            path = find(kind, named)
+        except ValueError as error:
+            yield Check("weights", "fail", str(error), f"see weights.{kind} in params.yaml; training needs none")
+            continue
+        where = f"{title} at {path}" if path else f"no {title} weights, and none needed"
+        yield Check("weights", "ok", f"{where}: good for {use}" if path else f"{where}; they are good for {use}")
 
 
 def check_disk(workspace: Workspace) -> Iterator[Check]:

@@ -56,6 +56,24 @@ _DECLARED = (
         "a shift of all colours by d scores d.",
     ),
     Metric(
+        "style/kid",
+        "Kernel distance",
+        "lower",
+        "squared distance of features",
+        "Unbiased squared kernel distance (KID) between a frozen network's features of outputs and of paintings; "
+        "0 is no difference, and chance alone goes below it. Comparable only where the same network looked.",
+        low=-math.inf,
+    ),
+    Metric(
+        "style/frechet",
+        "Fréchet distance",
+        "lower",
+        "squared distance of features",
+        "Squared distance between Gaussians fitted to the same features; measured from 2,000 images of each kind up, "
+        "since with fewer it says how many there are; no interval.",
+        optional=True,
+    ),
+    Metric(
         "content/structure",
         "Structure kept",
         "higher",
@@ -73,6 +91,14 @@ _DECLARED = (
         "Agreement of luminance gradients with the photograph's on an 80-cell thumbnail.",
         low=-1.0,
         high=1.0,
+    ),
+    Metric(
+        "content/lpips",
+        "Perceptual distance",
+        "lower",
+        "0 = the photograph",
+        "LPIPS distance to the photograph, from VGG16 features; measured where those weights are at hand.",
+        optional=True,
     ),
     Metric(
         "diversity/pairwise",

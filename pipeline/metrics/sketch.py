@@ -106,11 +106,17 @@ def halves(sketches: Array, against: int, splits: int) -> Samples:
     count = len(sketches)
     if count < 2:
         return np.empty(0)
+    half = count // 2
+    chosen, rest = random_halves(count, splits)
+    found = distances(sketches, chosen, sketches, rest)
+    return np.asarray(found * np.sqrt((1 / against + 1 / count) / (1 / half + 1 / (count - half))))
+
+
+def random_halves(count: int, splits: int) -> tuple[Array, Array]:
+    """Return weights of both sides of random splits, (splits, count) each; the same numbers give the same splits."""
     rng = np.random.default_rng([_SPLITS_SEED, count])
     half = count // 2
     order = rng.permuted(np.tile(np.arange(count), (splits, 1)), axis=1)
     chosen = np.zeros((splits, count), np.float32)
     np.put_along_axis(chosen, order[:, :half], 1.0, axis=1)
-    rest = 1 - chosen
-    found = distances(sketches, chosen / np.float32(half), sketches, rest / np.float32(count - half))
-    return np.asarray(found * np.sqrt((1 / against + 1 / count) / (1 / half + 1 / (count - half))))
+    return chosen / np.float32(half), (1 - chosen) / np.float32(count - half)

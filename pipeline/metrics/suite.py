@@ -10,13 +10,15 @@ from pipeline.metrics.content import Content
 from pipeline.metrics.distortion import Distortion
 from pipeline.metrics.diversity import Diversity
 from pipeline.metrics.joint import joint
+from pipeline.metrics.kernel import Kernel
 from pipeline.metrics.memorisation import Memorisation, Nearest
 from pipeline.metrics.modes import Modes
+from pipeline.metrics.perceptual import PerceptualDistance
 from pipeline.metrics.references import Family, Pixels, References, Settings
 from pipeline.metrics.style import Style
 from pipeline.metrics.temporal import Repaint, Temporal
 
-FAMILIES = (Style, Content, Diversity, Modes, Distortion, Memorisation)
+FAMILIES = (Style, Kernel, Content, PerceptualDistance, Diversity, Modes, Distortion, Memorisation)
 
 
 class Suite:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from pipeline.metrics.references import References, Settings
+from pipeline.metrics.references import Observers, References, Settings
 from pipeline.scoring import HeldOut, View
 
 SIDE = 64
@@ -73,10 +73,54 @@ def noisy(picture: Pixels, strength: float, seed: int = 0) -> Pixels:
     return np.clip(picture + noise, 0, 255).astype(np.uint8)
 
 
-def references(training: bool = True) -> References:
-    return References(tuple(photographs()), tuple(paintings()), tuple(paintings(6, 100)) if training else None)
+def statistics(picture: Pixels) -> NDArray[np.float64]:
+    """Return mean and deviation of colours, and strength of gradients across and down: (8,), each from 0 to 1."""
+    light = picture.astype(np.float64) / 255
+    slopes = [np.abs(slope).mean() for slope in np.gradient(light.mean(axis=2))]
+    return np.concatenate([light.mean(axis=(0, 1)), light.std(axis=(0, 1)), slopes])
+
+
+class FakeFeatures:
+    """A network that describes a picture by what can be said in a line."""
+
+    name = "statistics 1"
+
+    def __call__(self, image: Pixels) -> NDArray[np.float64]:
+        return statistics(image)
+
+
+class FakeJudge:
+    """A judge that takes what is warm, and what is full of strokes, for a painting of these scenes."""
+
+    name = "scenes 1"
+
+    def rates(self, image: Pixels) -> dict[str, float]:
+        """Return about 0 for a photograph of these scenes and about 1 for a painting."""
+        red, _, blue, *_, down, across = statistics(image)
+        return {
+            "judge/colour": float(1 / (1 + np.exp(-20 * (red - blue - 0.12)))),
+            "judge/luminance": float(1 / (1 + np.exp(-150 * (down + across - 0.075)))),
+        }
+
+
+class FakePerception:
+    """A distance between two pictures: that of their colours."""
+
+    name = "colours 1"
+
+    def __call__(self, one: Pixels, other: Pixels) -> float:
+        return float(np.abs(one.astype(np.float64) - other).mean() / 255)
+
+
+OBSERVERS = Observers(FakeFeatures(), FakeJudge(), FakePerception())
+
+
+def references(training: bool = True, observers: Observers = OBSERVERS) -> References:
+    trained = tuple(paintings(6, 100)) if training else None
+    return References(tuple(photographs()), tuple(paintings()), trained, observers)
 
 
 def held_out() -> HeldOut:
     photos = [View(f"photo {i}", picture) for i, picture in enumerate(photographs())]
-    return HeldOut.of(photos, [View(f"art {i}", picture) for i, picture in enumerate(paintings())])
+    art = [View(f"art {i}", picture) for i, picture in enumerate(paintings())]
+    return HeldOut.of(photos, art, observers=OBSERVERS)

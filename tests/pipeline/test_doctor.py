@@ -108,10 +108,26 @@ def test_cuda_asked_for_and_absent_is_a_failure(workspace: Workspace, monkeypatc
 
 def test_weights_are_optional_but_a_wrong_path_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(workspace.root / "torch"))
-    assert _only(doctor.check_weights(workspace)).state == "ok"
+    assert [check.state for check in doctor.check_weights(workspace)] == ["ok", "ok"]
     text = workspace.params_file.read_text()
     workspace.params_file.write_text(text.replace('vgg16: ""', 'vgg16: "/no/such.pth"'))
-    assert _only(doctor.check_weights(workspace)).state == "fail"
+    vgg16, inception = doctor.check_weights(workspace)
+    assert vgg16.state == "fail"
+    assert "weights.vgg16 is '/no/such.pth'" in vgg16.detail
+    assert inception.state == "ok"
+
+
+def test_weights_in_the_cache_that_were_cut_short_are_told(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(workspace.root / "torch"))
+    cached = workspace.root / "torch" / "hub" / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"half of it")
+    vgg16, inception = doctor.check_weights(workspace)
+    assert vgg16.state == "ok"
+    assert inception.state == "fail"
+    assert str(cached) in inception.detail
 
 
 def test_dvc_and_git_that_are_not_set_up(workspace: Workspace) -> None:
