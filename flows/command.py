@@ -68,23 +68,26 @@ def retrain_command() -> None:
 
 
 def promote_command() -> None:
-    """Promote a version, or with --rollback the previous champion, by a person's decision."""
+    """Promote a version, or with --rollback the previous champion, or hold a version, by a person's decision."""
     parser = _parser("promote", "Make a version the champion.", 'monet 3 --reason "The sky is calmer."')
     parser.add_argument("name", help="registered model, which is the recipe's name")
     parser.add_argument("version", nargs="?", type=int, help="the challenger without")
-    parser.add_argument("--rollback", action="store_true", help="make the previous champion the champion again")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--rollback", action="store_true", help="make the previous champion the champion again")
+    instead.add_argument("--hold", action="store_true", help="let only a person promote the version")
     parser.add_argument("--reason", required=True, help="stands in the record of promotions")
     given = _parse(parser)
     workspace = _workspace()
     settle(workspace)
-    from flows.promote import promote, rollback
+    from flows.promote import hold, promote, rollback
 
     if given.rollback and given.version is not None:
         raise ValueError("--rollback takes no version: it returns to the previous champion")
     if given.rollback:
         print(rollback(given.name, given.reason, _person()))
     else:
-        print(promote(given.name, given.version, given.reason, _person()))
+        decide = hold if given.hold else promote
+        print(decide(given.name, given.version, given.reason, _person()))
 
 
 def watch_command() -> None:

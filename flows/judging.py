@@ -126,7 +126,24 @@ def _module(workspace: Workspace, module: str, arguments: list[str], on_line: Ca
         raise MeasuringError(f"{module} {arguments[0]} failed (exit status {code}): {said}")
 
 
+def as_lines(verdict: dict[str, Any]) -> list[str]:
+    """Return a verdict for a terminal, a line a rule."""
+    return [f"{_word(rule)} {rule['name']}: {rule['sentence']}" for rule in verdict["rules"]]
+
+
 def as_markdown(verdict: dict[str, Any]) -> str:
-    """Return a verdict as a Markdown table, rule by rule."""
-    rows = [f"| {'passed' if rule['passed'] else '**failed**'} | {rule['sentence']} |" for rule in verdict["rules"]]
-    return "\n".join([verdict["sentence"], "", "| rule | |", "|---|---|", *rows])
+    """Return a verdict as a Markdown table, rule by rule: its name, what was found, what it was held against."""
+    rows = [
+        f"| {_word(rule) if rule['passed'] else f'**{_word(rule)}**'} | {rule['name']} | {_short(rule['value'])} "
+        f"| {_short(rule['bound'])} | {rule['sentence'].replace('|', chr(92) + '|')} |"
+        for rule in verdict["rules"]
+    ]
+    return "\n".join([verdict["sentence"], "", "| | rule | found | bound | |", "|---|---|---|---|---|", *rows])
+
+
+def _word(rule: dict[str, Any]) -> str:
+    return "passed" if rule["passed"] else "failed"
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

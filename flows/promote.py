@@ -1,4 +1,7 @@
-"""Promotion and rollback by a person. `python -m flows.promote NAME [VERSION] --reason WHY [--rollback]`."""
+"""Promotion, rollback and holding by a person.
+
+`python -m flows.promote NAME [VERSION] --reason WHY [--rollback | --hold]`.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ from pipeline.workspace import find_workspace
 @flow(name="promote", persist_result=False)
 def promote(name: str, version: int | None = None, reason: str = "", by: str = "prefect") -> str:
     """Make a version the champion and the anchor below which later ones must not fall; return that in words.
+
+    Whatever the gate said of it, and whether or not it was held: this is how a person forces a promotion.
 
     Args:
         name: registered model, which is the recipe's name.
@@ -50,8 +55,25 @@ def rollback(name: str, reason: str = "", by: str = "prefect") -> str:
     return said
 
 
+@flow(name="hold", persist_result=False)
+def hold(name: str, version: int | None = None, reason: str = "", by: str = "prefect") -> str:
+    """Keep a version from being promoted, whatever the gate says, until a person promotes it; return that in words.
+
+    Args:
+        name: registered model, which is the recipe's name.
+        version: which; the challenger without.
+        reason: stands in the record of promotions.
+        by: who decided.
+    """
+    number = _challenger(name) if version is None else version
+    registry.hold(find_workspace(Path.cwd()), name, number, reason or "no reason given", by)
+    said = f"{name} version {number} is held: only a person promotes it"
+    markdown(f"{said}: {reason} ({by})", "held", name)
+    return said
+
+
 def _challenger(name: str) -> int:
     aliases = registry.aliases_of(find_workspace(Path.cwd()), name)
     if registry.CHALLENGER not in aliases:
-        raise registry.RegistryError(f"model {name!r} has no challenger to promote; name a version")
+        raise registry.RegistryError(f"model {name!r} has no challenger; name a version")
     return aliases[registry.CHALLENGER]

@@ -68,10 +68,10 @@ def renew(workspace: Workspace, recipe: str) -> Result:
             return unchanged(recipe, built, crowned.version)
         verdict = result_of(judge(recipe, built["package"]))
         version = register(recipe, verdict)
-        taken_back = registry.version_of(workspace, recipe, version).tags.get(registry.ROLLED_BACK)
-        if verdict["accepted"] and taken_back is None:
+        barred = registry.barred(registry.version_of(workspace, recipe, version))
+        if verdict["accepted"] and barred is None:
             promote(recipe, version, verdict["sentence"])
-        return outcome(workspace, recipe, built, verdict, version, taken_back)
+        return outcome(workspace, recipe, built, verdict, version, barred)
     except StepFailedError as error:
         return failure(recipe, str(error))
     except Exception as error:  # unforeseen; the other recipes go on
@@ -128,6 +128,8 @@ def judge(recipe: str, package: str) -> Result:
             verdict = judging.judge(workspace, recipe, package, params, rivals, note)
         except judging.MeasuringError as error:
             return stop(str(error))
+        for line in judging.as_lines(verdict):
+            say(f"  {line}")
     markdown(judging.as_markdown(verdict), "verdict", recipe)
     link(judging.report_file(workspace, recipe, package), f"Report on {recipe}", "report", recipe)
     return verdict
@@ -242,13 +244,14 @@ def unchanged(recipe: str, built: Result, version: int) -> Result:
 
 
 def outcome(
-    workspace: Workspace, recipe: str, built: Result, verdict: Result, version: int, taken_back: str | None
+    workspace: Workspace, recipe: str, built: Result, verdict: Result, version: int, barred: str | None
 ) -> Result:
-    """Return the result of a recipe that was judged; `taken_back` is why a person rolled the version back."""
+    """Return the result of a recipe that was judged; `barred` is why only a person may promote the version."""
     state, why = "promoted" if verdict["accepted"] else "refused", verdict["sentence"]
-    if verdict["accepted"] and taken_back is not None:
+    if verdict["accepted"] and barred is not None:
         state = "held"
-        why = f"It was rolled back ({taken_back}); `atelier promote {recipe} {version} --reason ...` brings it back."
+        promoting = f"`atelier promote {recipe} {version} --reason ...`"
+        why = f"The gate accepts it, but it {barred}: only a person promotes it, with {promoting}."
     report = str(judging.report_file(workspace, recipe, built["package"]))
     return {"recipe": recipe, "state": state, "version": version, **built, "why": why, "report": report}
 

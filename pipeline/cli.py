@@ -240,6 +240,18 @@ def promote(
     raise typer.Exit(run_module(workspace, "flows.promote", arguments))
 
 
+@app.command(epilog='Example: atelier hold monet --reason "The curator looks at it first."')
+def hold(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The model.")],
+    version: Annotated[int | None, typer.Argument(help="Which; the challenger without.")] = None,
+    reason: Reason = "",
+) -> None:
+    """Keep a version from being promoted, whatever the gate says, until a person promotes it."""
+    arguments = [name, *([] if version is None else [str(version)]), "--hold", "--reason", _said(reason)]
+    raise typer.Exit(run_module(context.obj.workspace(), "flows.promote", arguments))
+
+
 @app.command(epilog='Example: atelier rollback monet --reason "Faces are smeared."')
 def rollback(
     context: typer.Context, name: Annotated[str, typer.Argument(help="The model.")], reason: Reason = ""

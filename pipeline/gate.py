@@ -6,25 +6,21 @@ Intervals are 95 %. A rule that lacks a number refuses: what was not measured wa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from pipeline.metrics import REGISTRY, metric
+from pipeline.metrics import metric
 from pipeline.params import Gate
-
-Tree: TypeAlias = Mapping[str, Any]
+from pipeline.sanity import JUDGED, problems
+from pipeline.scoresheet import Estimate, ScoreSheet, Tree
 
 # Metrics that a model may not be worse in than the champion, beyond noise.
 COMPARED = ("style/patch_swd", "style/texture_swd", "content/structure")
-# Plain facts below which an output is no picture, or no painting. 8-bit levels; real models stand far above.
-LEAST = {
-    "variety": (2.0, "all outputs are the same picture"),
-    "contrast": (3.0, "the outputs are blank"),
-    "change": (0.5, "the outputs are the photographs themselves"),
-}
+# Of held-out paintings' distance to the training set. Pasted training paintings score 0, an honest painter 0.9; laid
+# over his picture, a pasted one scores 0.6 at half its strength, 0.3 at three quarters (on the tests' scenes).
+LEAST_DISTANCE = 0.35
 _HOPELESS = 30.0  # times narrower than it is: nobody has the 900 times as many images that this takes
-_LEAST_DIVERSITY = 0.1  # of the photographs' diversity
+_PALETTE, _TEXTURE, _LUMINANCE = "style/palette", "style/texture_swd", "judge/luminance"
 
 
 @dataclass(frozen=True)
@@ -54,13 +50,17 @@ class Verdict:
 def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree | None = None) -> Verdict:
     """Return the verdict on a model.
 
-    The rules, all of which must pass:
+    The rules, all of which must pass; differences are paired:
 
-    - style: the paired difference photograph - model of `style/patch_swd` has its lower bound above 0;
-    - texture: the paired difference lab_transfer - model of `style/texture_swd` has its lower bound above 0;
-    - structure: the value of `content/structure` is at least `min_structure`;
-    - sane: every figure is there, finite and possible; outputs differ from each other, from a blank sheet and
-      from their photographs; there are at least `min_photographs` and `min_paintings` held-out images;
+    - style: photograph - model of `style/patch_swd` has its lower bound above 0;
+    - texture: lab_transfer - model of `style/texture_swd` has its lower bound above 0, and the model closes at least
+      `min_gap_closed` of the gap between Lab transfer and held-out paintings;
+    - structure: `content/structure` is at least `min_structure`;
+    - judge: lab_transfer - model of `judge/luminance` has its upper bound below 0, and neither of the judge's rates
+      is above the upper bound of held-out paintings': what deceives better than paintings plays to the judge;
+    - palette: photograph - model of `style/palette` has its upper bound not below 0;
+    - copies: `memorisation/nearest_train` is at least `LEAST_DISTANCE`;
+    - sane: nothing is wrong with figures, controls, outputs and numbers of images: see `sanity`;
     - champion, and anchor if one is given: see `_against`.
 
     Args:
@@ -69,16 +69,20 @@ def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree |
         settings: the `gate` of params.yaml.
         anchor: the same against the last version that a person approved; None when there is none.
     """
+    sheet = ScoreSheet(metrics)
     rules = [
-        _closer("style", metrics, "photograph", "style/patch_swd", "the untouched photograph's"),
-        _closer("texture", metrics, "lab_transfer", "style/texture_swd", "Lab colour transfer's"),
-        _structure(metrics, settings),
-        _sane(metrics, settings),
-        _against("champion", comparison, settings.mode),
+        _closer("style", sheet, "photograph", "style/patch_swd", "the untouched photograph's"),
+        _texture(sheet, settings),
+        _structure(sheet, settings),
+        _judge(sheet),
+        _palette(sheet),
+        _copies(sheet),
+        _sane(sheet, settings),
+        _against("champion", sheet, comparison, settings.mode),
     ]
     if anchor is not None:
         # Only the champion has to be beaten; the anchor stops a slow decline in steps too small to see.
-        rules.append(_against("anchor", anchor, "not_worse"))
+        rules.append(_against("anchor", sheet, anchor, "not_worse"))
     failed = [rule for rule in rules if not rule.passed]
     if failed:
         sentence = "Refused: " + " ".join(rule.sentence for rule in failed)
@@ -87,47 +91,50 @@ def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree |
     return Verdict(not failed, sentence, tuple(rules))
 
 
-def _closer(name: str, metrics: Tree, control: str, figure: str, whose: str) -> Rule:
+def _closer(name: str, sheet: ScoreSheet, control: str, figure: str, whose: str) -> Rule:
     title = metric(figure).title.lower()
-    found = _figure(metrics, "differences", f"{control} - model", figure)
+    found = sheet.difference(f"{control} - model", figure)
     if found is None:
-        return Rule(name, False, f"How {title} compares with {whose} was not measured.")
-    value, low, high = found
-    model, other = (_value(metrics, *path, figure) for path in (("metrics",), ("controls", control)))
-    scores = f" (distance {model:.3g} against {other:.3g})" if model is not None and other is not None else ""
-    interval = f"by {value:.3g} [{low:.3g}, {high:.3g}]"
-    if low > 0:
-        sentence = f"The model's {title} is closer to the paintings than {whose}, {interval}{scores}."
-        return Rule(name, True, sentence, low, 0.0)
-    if value > 0:
-        advice = _how_many(metrics, value, low)
+        return Rule(name, False, f"How {title} compares with {whose} was not measured.", None, 0.0)
+    scores = _scores(sheet, control, figure)
+    if found.low > 0:
+        sentence = f"The model's {title} is closer to the paintings than {whose}, by {found}{scores}."
+        return Rule(name, True, sentence, found.low, 0.0)
+    if found.value > 0:
+        advice = _how_many(sheet, found.value, found.value - found.low)
         sentence = (
-            f"The model's {title} seems closer to the paintings than {whose}, {interval}{scores}, "
+            f"The model's {title} seems closer to the paintings than {whose}, by {found}{scores}, "
             f"but the interval reaches 0{advice}."
         )
     else:
-        sentence = f"The model's {title} is no closer to the paintings than {whose}: {interval}{scores}."
-    return Rule(name, False, sentence, low, 0.0)
+        sentence = f"The model's {title} is no closer to the paintings than {whose}: by {found}{scores}."
+    return Rule(name, False, sentence, found.low, 0.0)
 
 
-def _how_many(metrics: Tree, value: float, low: float) -> str:
-    """Return a clause saying how many images would do: an interval narrows with the square root of their number."""
-    counts = metrics.get("counts") or {}
-    if not all(isinstance(counts.get(kind), int) for kind in ("photographs", "paintings")):
-        return ""
-    narrower = (value - low) / value
-    if narrower > _HOPELESS:
-        return "; no number of images that anyone has would settle it"
-    wanted = {kind: math.ceil(counts[kind] * narrower**2) + 1 for kind in ("photographs", "paintings")}
-    return (
-        f"; about {wanted['photographs']} held-out photographs and {wanted['paintings']} paintings would settle a "
-        f"difference of this size ({counts['photographs']} and {counts['paintings']} were there)"
+def _texture(sheet: ScoreSheet, settings: Gate) -> Rule:
+    rule = _closer("texture", sheet, "lab_transfer", _TEXTURE, "Lab colour transfer's")
+    model, lab, paintings = (sheet.value(_TEXTURE, control) for control in (None, "lab_transfer", "paintings"))
+    if model is None or lab is None or paintings is None:
+        missing = "How much of the gap from Lab colour transfer to held-out paintings it closes was not measured."
+        return replace(rule, passed=False, sentence=f"{rule.sentence} {missing}")
+    if lab <= paintings:
+        return replace(
+            rule,
+            passed=False,
+            sentence=f"Lab colour transfer's texture is already as near to the paintings ({lab:.3g}) as held-out "
+            f"paintings are ({paintings:.3g}): there is no gap to close, so nothing can be shown.",
+        )
+    share, asked = (lab - model) / (lab - paintings), settings.min_gap_closed
+    sentence = (
+        f"{rule.sentence} It closes {share:.1%} of the gap from Lab colour transfer ({lab:.3g}) to held-out "
+        f"paintings ({paintings:.3g}); at least {asked:.1%} is asked."
     )
+    return Rule("texture", rule.passed and share >= asked, sentence, share, asked)
 
 
-def _structure(metrics: Tree, settings: Gate) -> Rule:
+def _structure(sheet: ScoreSheet, settings: Gate) -> Rule:
     floor = settings.min_structure
-    value = _value(metrics, "metrics", "content/structure")
+    value = sheet.value("content/structure")
     if value is None:
         return Rule("structure", False, "How much structure the model keeps was not measured.", None, floor)
     passed = value >= floor
@@ -136,75 +143,86 @@ def _structure(metrics: Tree, settings: Gate) -> Rule:
     return Rule("structure", passed, sentence, value, floor)
 
 
-def _sane(metrics: Tree, settings: Gate) -> Rule:
-    problems = [*_unmeasured(metrics), *_degenerate(metrics), *_too_few(metrics, settings)]
-    if problems:
-        return Rule("sane", False, f"Something is wrong: {'; '.join(problems)}.")
-    counts = metrics["counts"]
+def _judge(sheet: ScoreSheet) -> Rule:
+    found = sheet.difference("lab_transfer - model", _LUMINANCE)
+    if found is None:
+        whose = "what the frozen judge takes for paintings by luminance, outputs against Lab colour transfer"
+        return Rule("judge", False, f"Not measured: {whose}.", None, 0.0)
+    said = [_deception(sheet, found), *(_ceiling(sheet, name) for name in JUDGED)]
+    failed = [sentence for passed, sentence in said if not passed]
+    sentence = " ".join(failed or [sentence for _, sentence in said])
+    return Rule("judge", not failed, sentence, -found.high, 0.0)
+
+
+def _deception(sheet: ScoreSheet, found: Estimate) -> tuple[bool, str]:
+    """Return whether the judge is deceived more often than by Lab transfer, and a sentence."""
+    more = Estimate(-found.value, -found.high, -found.low)
+    scores = _scores(sheet, "lab_transfer", _LUMINANCE, "rate")
+    what = "By luminance the judge takes the model's outputs for paintings"
+    if more.low > 0:
+        return True, f"{what} more often than Lab colour transfer's, by {more}{scores}."
+    if more.value > 0:
+        advice = _how_many(sheet, more.value, more.value - more.low)
+        seems = f"{what} seemingly more often than Lab colour transfer's, by {more}{scores}"
+        return False, f"{seems}, but the interval reaches 0{advice}."
+    return False, f"{what} no more often than Lab colour transfer's: by {more}{scores}."
+
+
+def _ceiling(sheet: ScoreSheet, name: str) -> tuple[bool, str]:
+    """Return whether a rate of the judge is one that real paintings reach, and a sentence."""
+    value, paintings, by = sheet.value(name), sheet.estimate(name, "paintings"), name.removeprefix("judge/")
+    if value is None or paintings is None:
+        return False, f"Not measured: {name} of the model, or of held-out paintings with an interval."
+    if value > paintings.high:
+        sentence = f"By {by} it takes more of the model's outputs for paintings than of real ones"
+        return False, f"{sentence} ({value:.3g} against {paintings}): this plays to the judge."
+    return True, f"By {by} it is no more deceived than by real paintings ({value:.3g} against {paintings})."
+
+
+def _palette(sheet: ScoreSheet) -> Rule:
+    found = sheet.difference("photograph - model", _PALETTE)
+    if found is None:
+        sentence = "How the palette compares with the untouched photograph's was not measured."
+        return Rule("palette", False, sentence, None, 0.0)
+    scores = _scores(sheet, "photograph", _PALETTE)
+    if found.high < 0:
+        farther = Estimate(-found.value, -found.high, -found.low)
+        sentence = (
+            f"The model's palette is farther from the paintings than the photographs' own, by {farther}{scores}."
+        )
+        return Rule("palette", False, sentence, found.high, 0.0)
+    word = "closer to" if found.low > 0 else "not clearly farther from"
+    sentence = f"The model's palette is {word} the paintings than the photographs' own: closer by {found}{scores}."
+    return Rule("palette", True, sentence, found.high, 0.0)
+
+
+def _copies(sheet: ScoreSheet) -> Rule:
+    value = sheet.value("memorisation/nearest_train")
+    if value is None:
+        sentence = "How near the outputs are to the training paintings was not measured."
+        return Rule("copies", False, sentence, None, LEAST_DISTANCE)
+    passed = value >= LEAST_DISTANCE
+    word = "are no copies" if passed else "are copies of training paintings"
+    sentence = (
+        f"The outputs {word}: they lie {value:.2f} times as far from the nearest one as held-out paintings do; "
+        f"at least {LEAST_DISTANCE:g} is asked."
+    )
+    return Rule("copies", passed, sentence, value, LEAST_DISTANCE)
+
+
+def _sane(sheet: ScoreSheet, settings: Gate) -> Rule:
+    found = problems(sheet, settings)
+    if found:
+        return Rule("sane", False, f"Something is wrong: {'; '.join(found)}.")
     return Rule(
         "sane",
         True,
-        f"All figures are there and possible, on {counts['photographs']} held-out photographs and "
-        f"{counts['paintings']} paintings.",
+        f"All figures are there and possible, on {sheet.count('photographs')} held-out photographs and "
+        f"{sheet.count('paintings')} paintings.",
     )
 
 
-def _unmeasured(metrics: Tree) -> list[str]:
-    problems = []
-    for name, declared in REGISTRY.items():
-        value = _value(metrics, "metrics", name)
-        if value is None:
-            problems.append(f"{name} is missing or no number")
-        elif not declared.low <= value <= declared.high:
-            problems.append(f"{name} is {value:g}, which cannot be (from {declared.low:g} to {declared.high:g})")
-        else:
-            problems.extend(_interval_problem(name, _figure(metrics, "metrics", name)))
-    for control in ("photograph", "lab_transfer", "paintings"):
-        lacking = [
-            name
-            for name in REGISTRY
-            if name.startswith("style/") and _value(metrics, "controls", control, name) is None
-        ]
-        problems.extend(f"{name} of the control {control} is missing or no number" for name in lacking)
-    return problems
-
-
-def _interval_problem(name: str, found: tuple[float, float, float] | None) -> list[str]:
-    if found is None:
-        return [f"{name} has no interval"]
-    _, low, high = found
-    return [f"{name} is constant: the same whatever images it is measured on"] if low == high else []
-
-
-def _degenerate(metrics: Tree) -> list[str]:
-    problems = []
-    checks = metrics.get("checks") or {}
-    for name, (least, meaning) in LEAST.items():
-        value = _number(checks.get(name))
-        if value is None:
-            problems.append(f"the check {name!r} is missing")
-        elif value < least:
-            problems.append(f"{meaning} ({name} is {value:g} levels, at least {least:g} are normal)")
-    diversity = _value(metrics, "metrics", "diversity/pairwise")
-    if diversity is not None and diversity < _LEAST_DIVERSITY:
-        problems.append(f"different photographs become nearly one picture (diversity/pairwise is {diversity:g})")
-    return problems
-
-
-def _too_few(metrics: Tree, settings: Gate) -> list[str]:
-    problems = []
-    counts = metrics.get("counts") or {}
-    wanted = {"photographs": settings.min_photographs, "paintings": settings.min_paintings}
-    for kind, least in wanted.items():
-        count = counts.get(kind)
-        if not isinstance(count, int):
-            problems.append(f"the number of held-out {kind} is missing")
-        elif count < least:
-            problems.append(f"only {count} held-out {kind}: {least} would do, {least - count} more")
-    return problems
-
-
-def _against(whom: str, comparison: Tree | None, mode: str) -> Rule:
+def _against(whom: str, sheet: ScoreSheet, comparison: Tree | None, mode: str) -> Rule:
     """Return the rule about another model, from paired differences `champion - model` of `COMPARED`.
 
     Worse beyond noise: the whole interval of the difference lies on the worse side of 0. For a distance (lower is
@@ -214,61 +232,74 @@ def _against(whom: str, comparison: Tree | None, mode: str) -> Rule:
     - better: that, and `style/patch_swd` better beyond noise (low > 0).
     - manual: never passes; a person promotes.
 
-    Without a champion, not_worse and better pass.
+    Without a champion, not_worse and better pass. What other networks saw is compared with nothing.
     """
     if mode == "manual":
         return Rule(whom, False, "gate.mode is manual: a person decides, with `atelier promote`.")
     if comparison is None:
         return Rule(whom, True, f"There is no {whom} yet.")
-    worse, unknown = [], []
-    for name in COMPARED:
-        found = _figure(comparison, "differences", "champion - model", name)
-        if found is None:
-            unknown.append(name)
-        elif _worse(name, *found[1:]):
-            least, most = sorted((abs(found[1]), abs(found[2])))  # all of it lies on one side of 0
-            worse.append(f"{metric(name).title.lower()} by {abs(found[0]):.3g} [{least:.3g}, {most:.3g}]")
-    if unknown:
+    other = ScoreSheet(comparison)
+    if strangers := _strangers(sheet, other):
+        return Rule(
+            whom, False, f"The comparison with the {whom} says nothing, for other networks looked: {strangers}."
+        )
+    differences = {name: other.difference("champion - model", name) for name in COMPARED}
+    unknown = [name for name, found in differences.items() if found is None]
+    style = differences["style/patch_swd"]
+    if unknown or style is None:
         return Rule(whom, False, f"The comparison with the {whom} lacks {', '.join(unknown)}.")
+    worse = [_by_how_much(name, found) for name, found in differences.items() if found and _worse(name, found)]
     if worse:
         return Rule(whom, False, f"The model is worse than the {whom} beyond noise: {', '.join(worse)}.")
-    style = _figure(comparison, "differences", "champion - model", "style/patch_swd")
-    assert style is not None  # it is one of COMPARED
-    value, low, high = style
-    interval = f"style closer by {value:.3g} [{low:.3g}, {high:.3g}]"
-    if mode == "better" and low <= 0:
-        sentence = f"gate.mode is better, and the model is not beyond noise better than the {whom}: {interval}."
-        return Rule(whom, False, sentence, low, 0.0)
-    word = "better than" if low > 0 else "not worse than"
-    return Rule(whom, True, f"The model is {word} the {whom}: {interval}.", low if mode == "better" else high, 0.0)
+    if mode == "better" and style.low <= 0:
+        sentence = f"gate.mode is better, and the model is not beyond noise better than the {whom}: "
+        return Rule(whom, False, f"{sentence}style closer by {style}.", style.low, 0.0)
+    word = "better than" if style.low > 0 else "not worse than"
+    sentence = f"The model is {word} the {whom}: style closer by {style}."
+    return Rule(whom, True, sentence, style.low if mode == "better" else style.high, 0.0)
 
 
-def _worse(name: str, low: float, high: float) -> bool:
-    return high < 0 if metric(name).direction == "lower" else low > 0
+def _strangers(sheet: ScoreSheet, other: ScoreSheet) -> str:
+    """Return which networks looked at only one of two models; nothing where either does not say."""
+    ours, theirs = sheet.observers(), other.observers()
+    if ours is None or theirs is None:
+        return ""
+    kinds = [kind for kind in {**ours, **theirs} if ours.get(kind) != theirs.get(kind)]
+    return ", ".join(f"{kind} {theirs.get(kind) or 'none'} there, {ours.get(kind) or 'none'} here" for kind in kinds)
 
 
-def _figure(tree: Tree, *path: str) -> tuple[float, float, float] | None:
-    """Return value, low and high at a path, or None when any of them is no finite number."""
-    value, low, high = (_number(_at(tree, *path, part)) for part in ("value", "low", "high"))
-    if value is None or low is None or high is None:
-        return None
-    return (value, low, high) if low <= value <= high else None
+def _worse(name: str, found: Estimate) -> bool:
+    return found.high < 0 if metric(name).direction == "lower" else found.low > 0
 
 
-def _value(tree: Tree, *path: str) -> float | None:
-    return _number(_at(tree, *path, "value"))
+def _by_how_much(name: str, found: Estimate) -> str:
+    least, most = sorted((abs(found.low), abs(found.high)))  # all of it lies on one side of 0
+    return f"{metric(name).title.lower()} by {Estimate(abs(found.value), least, most)}"
 
 
-def _at(tree: Any, *path: str) -> Any:
-    for key in path:
-        if not isinstance(tree, Mapping):
-            return None
-        tree = tree.get(key)
-    return tree
+def _scores(sheet: ScoreSheet, control: str, figure: str, word: str = "distance") -> str:
+    """Return a clause with the two figures that a difference is of."""
+    model, other = sheet.value(figure), sheet.value(figure, control)
+    return "" if model is None or other is None else f" ({word} {model:.3g} against {other:.3g})"
 
 
-def _number(value: Any) -> float | None:
-    """Return a finite number as float; None for anything else (JSON's true is a number in Python)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+def _how_many(sheet: ScoreSheet, effect: float, reach: float) -> str:
+    """Return a clause saying how many images would do: an interval narrows with the square root of their number.
+
+    Args:
+        sheet: for the numbers of images that there were.
+        effect: the difference, above 0.
+        reach: how far its interval reaches towards 0, at least `effect`.
+    """
+    counts = {kind: sheet.count(kind) for kind in ("photographs", "paintings")}
+    if reach > _HOPELESS * effect:
+        return "; no number of images that anyone has would settle it"
+    wanted = {
+        kind: math.ceil(count * (reach / effect) ** 2) + 1 for kind, count in counts.items() if count is not None
+    }
+    if len(wanted) < len(counts):
+        return ""
+    return (
+        f"; about {wanted['photographs']} held-out photographs and {wanted['paintings']} paintings would settle a "
+        f"difference of this size ({counts['photographs']} and {counts['paintings']} were there)"
+    )

@@ -16,6 +16,7 @@ from contextlib import chdir
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 CHAMPION, CHALLENGER, PREVIOUS, ANCHOR = "champion", "challenger", "previous", "anchor"
-ROLLED_BACK = "rolled_back"  # tag: why a person took the version back; no flow promotes it again
+# Tags that bar a version from promotion by the gate until a person promotes it: why it was taken back, or held.
+ROLLED_BACK, HELD = "rolled_back", "held"
+_BARS: Mapping[str, str] = MappingProxyType({ROLLED_BACK: "was rolled back", HELD: "is held"})
 GATE = "gate"  # who promotes when the flow does; anybody else is a person, whose approval moves the anchor
 _TRAINED_ON = "trained_on.json"  # as the package stage writes it, whose module brings torch
 _NEEDED = ("torch", "torchvision", "numpy", "pillow", "safetensors", "pandas", "mlflow")
@@ -65,7 +68,7 @@ class Lineage:
     """What a version was trained on, of the images that were asked about.
 
     aliases name the version; images are sha256s, sorted; known is False where nobody can tell, because the package is
-    of before that was recorded, or is gone; rolled_back is whether a person took the version back.
+    of before that was recorded, or is gone; barred is whether a person took the version back, or holds it.
     """
 
     name: str
@@ -73,7 +76,7 @@ class Lineage:
     aliases: tuple[str, ...]
     images: tuple[str, ...]
     known: bool
-    rolled_back: bool
+    barred: bool
 
 
 def register(workspace: Workspace, recipe: str, tags: Mapping[str, str] | None = None) -> Registered:
@@ -138,10 +141,10 @@ def promote(workspace: Workspace, name: str, number: int, reason: str, by: str) 
         name: registered model, which is the recipe.
         number: version.
         reason: a sentence for the journal and the version's tags.
-        by: `GATE`, or who approved; a person's approval moves the anchor too.
+        by: `GATE`, or who approved; a person's approval moves the anchor too, and lifts what bars the version.
 
     Raises:
-        RegistryError: there is no such model or version, or its package is damaged.
+        RegistryError: there is no such model or version, its package is damaged, or a person bars it from the gate.
     """
     store = client(workspace)
     with store_lock(workspace, "registry"):
@@ -149,9 +152,12 @@ def promote(workspace: Workspace, name: str, number: int, reason: str, by: str) 
         before = _aliases(store, name).get(CHAMPION)
         if by != GATE:
             store.set_registered_model_alias(name, ANCHOR, str(number))
+        elif why := barred(chosen):
+            raise RegistryError(f"{name} version {number} {why}: only a person promotes it")
         if before == number:
             return False
-        moved = {"action": "promote", "name": name, "from": before, "to": number, "package": chosen.package}
+        lifted = {"lifted": bars} if (bars := _bars(chosen.tags)) else {}
+        moved = {"action": "promote", "name": name, "from": before, "to": number, "package": chosen.package, **lifted}
         _journal(workspace, {**moved, "phase": "intent", "reason": reason, "by": by})
         if before is not None:
             store.set_registered_model_alias(name, PREVIOUS, str(before))
@@ -162,11 +168,43 @@ def promote(workspace: Workspace, name: str, number: int, reason: str, by: str) 
     return True
 
 
+def hold(workspace: Workspace, name: str, number: int, reason: str, by: str) -> None:
+    """Bar a version from promotion by the gate until a person promotes it.
+
+    Args:
+        workspace: whose registry.
+        name: registered model, which is the recipe.
+        number: version.
+        reason: a sentence for the journal and the version's tags; a later one takes its place.
+        by: who decided.
+
+    Raises:
+        RegistryError: there is no such model or version, its package is damaged, or it is the champion.
+    """
+    store = client(workspace)
+    with store_lock(workspace, "registry"):
+        chosen = _version(workspace, store, name, number)
+        if _aliases(store, name).get(CHAMPION) == number:
+            raise RegistryError(
+                f"{name} version {number} is the champion, and holding does not take it out of use; "
+                f"go back to the one before with `atelier rollback {name} --reason ...`"
+            )
+        noted = {"action": "hold", "name": name, "version": number, "package": chosen.package}
+        _journal(workspace, {**noted, "phase": "intent", "reason": reason, "by": by})
+        store.set_model_version_tag(name, str(number), HELD, _tag(reason))
+        _journal(workspace, {**noted, "phase": "done", "reason": reason, "by": by})
+
+
+def barred(one: Version) -> str | None:
+    """Return why the gate does not promote a version whatever it finds, as `is held (reason)`, or None."""
+    return " and ".join(f"{_BARS[mark]} ({reason})" for mark, reason in _bars(one.tags).items()) or None
+
+
 def rollback(workspace: Workspace, name: str, reason: str, by: str = "rollback") -> Version:
     """Swap `champion` and `previous`, and return the new champion.
 
     Raises:
-        RegistryError: there is no such model, or no previous champion.
+        RegistryError: there is no such model, no previous champion, or a person holds that.
     """
     store = client(workspace)
     with store_lock(workspace, "registry"):
@@ -174,11 +212,16 @@ def rollback(workspace: Workspace, name: str, reason: str, by: str = "rollback")
         if PREVIOUS not in aliases or aliases[PREVIOUS] == aliases.get(CHAMPION):
             raise RegistryError(f"model {name!r} has no previous champion to roll back to")
         chosen = _version(workspace, store, name, aliases[PREVIOUS])
+        if HELD in chosen.tags:  # what was rolled back may come back this way; what is held was never in question
+            raise RegistryError(
+                f"{name} version {chosen.version}, the champion before, is held ({chosen.tags[HELD]}); name the "
+                f"version that shall be champion: `atelier promote {name} VERSION --reason ...`"
+            )
         before = aliases.get(CHAMPION)
         moved = {"action": "rollback", "name": name, "from": before, "to": chosen.version, "package": chosen.package}
         _journal(workspace, {**moved, "phase": "intent", "reason": reason, "by": by})
         if before is not None:  # first, so that no flow finds it promotable in between
-            store.set_model_version_tag(name, str(before), ROLLED_BACK, reason[:4000])
+            store.set_model_version_tag(name, str(before), ROLLED_BACK, _tag(reason))
         _crown(store, name, chosen.version, reason, by)
         if before is not None:
             store.set_registered_model_alias(name, PREVIOUS, str(before))
@@ -363,7 +406,7 @@ def _lineage(
         aliases=tuple(sorted(alias for alias, at in aliases.items() if at == number)),
         images=tuple(sorted(used)),
         known=record is not None,
-        rolled_back=ROLLED_BACK in one.tags,
+        barred=bool(_bars(one.tags)),
     )
 
 
@@ -406,11 +449,21 @@ def _package_of(store: MlflowClient, name: str, number: int) -> Path:
 
 def _crown(store: MlflowClient, name: str, number: int, reason: str, by: str) -> None:
     """Note who and why, then move the alias: whoever sees the new champion sees the reason too."""
-    if ROLLED_BACK in store.get_model_version(name, str(number)).tags:
-        store.delete_model_version_tag(name, str(number), ROLLED_BACK)
-    for key, value in {"promoted_by": by, "promoted_why": reason[:4000]}.items():
+    for mark in _bars(store.get_model_version(name, str(number)).tags):
+        store.delete_model_version_tag(name, str(number), mark)
+    for key, value in {"promoted_by": by, "promoted_why": _tag(reason)}.items():
         store.set_model_version_tag(name, str(number), key, value)
     store.set_registered_model_alias(name, CHAMPION, str(number))
+
+
+def _bars(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return which tags bar a version from promotion by the gate, and the reason in each."""
+    return {mark: tags[mark] for mark in _BARS if mark in tags}
+
+
+def _tag(reason: str) -> str:
+    """Return a reason as long as a tag may be; the journal has all of it."""
+    return reason[:4000]
 
 
 def _journal(workspace: Workspace, entry: Mapping[str, Any]) -> None:

@@ -35,11 +35,8 @@ BEFORE = {
         "atelier samples samples --photos 24 --artworks 14 --side 64 --style ink",
     ],
     "atelier stylize path": ["atelier promote monet 1 --reason 'smoke training cannot pass the gate'"],
-    "atelier rollback monet": [
-        "sed -i 's/^seed: .*/seed: 21/' params.yaml",
-        "atelier retrain monet",
-        "atelier promote monet 2 --reason 'another seed'",
-    ],
+    "atelier hold monet": ["sed -i 's/^seed: .*/seed: 21/' params.yaml", "atelier retrain monet"],
+    "atelier rollback monet": ["atelier promote monet 2 --reason 'another seed'"],
 }
 
 

@@ -44,8 +44,8 @@ def _of_model(name: str, versions: Sequence[Lineage]) -> Advice | None:
     if not affected and not unknown:
         return None
     champion = any(CHAMPION in version.aliases for version in affected)
-    # What a person has once taken back is no place to go back to.
-    clean = [version for version in versions if version.known and not version.images and not version.rolled_back]
+    # What a person has once taken back, or holds, is no place to go back to.
+    clean = [version for version in versions if version.known and not version.images and not version.barred]
     before = next((version for version in clean if PREVIOUS in version.aliases), None)
     back_to = before or (clean[-1] if clean else None)
     return Advice(

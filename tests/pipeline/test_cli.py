@@ -52,8 +52,8 @@ def _plain(text: str) -> str:
 
 def test_there_are_the_commands_that_were_promised() -> None:
     promised = (
-        "ingest fetch remove report plan retrain promote rollback status stylize evaluate calibrate doctor preset "
-        "samples vote"
+        "ingest fetch remove report plan retrain promote hold rollback status stylize evaluate calibrate doctor "
+        "preset samples vote"
     )
     assert sorted(promised.split()) == COMMANDS
 
@@ -83,6 +83,7 @@ def test_errors_are_one_sentence(
     assert "no preset named 'huge'" in _error(capsys, "-C", workspace, "preset", "huge")
     assert "--write needs --minutes" in _error(capsys, "-C", workspace, "calibrate", "--write")
     assert "say why with --reason" in _error(capsys, "-C", workspace, "promote", "monet")
+    assert "say why with --reason" in _error(capsys, "-C", workspace, "hold", "monet", "2")
     assert "say why with --reason" in _error(capsys, "-C", workspace, "rollback", "monet", "--reason", " ")
     assert "no such folder" in _error(capsys, "-C", workspace, "ingest", tmp_path / "nowhere", "--photos")
     assert "exclude each other" in _error(capsys, "-C", workspace, "ingest", tmp_path, "--photos", "--style", "x")

@@ -79,6 +79,63 @@ def test_nothing_is_held_to_a_version_that_a_person_took_down(place: Workspace) 
     assert registry.aliases_of(place, "ink") == {"champion": 1, "previous": 3, "anchor": 1}
 
 
+def test_what_a_person_holds_only_a_person_promotes(place: Workspace) -> None:
+    three_versions(place)
+    registry.promote(place, "ink", 1, "first", by=registry.GATE)
+    registry.hold(place, "ink", 3, "look at it first", by="ana")
+    registry.hold(place, "ink", 3, "the sky is odd", by="ana")
+    assert registry.barred(registry.version_of(place, "ink", 3)) == "is held (the sky is odd)"
+    assert registry.barred(registry.version_of(place, "ink", 2)) is None
+    with pytest.raises(RegistryError, match=r"ink version 3 is held \(the sky is odd\): only a person promotes it"):
+        registry.promote(place, "ink", 3, "the gate accepts it", by=registry.GATE)
+    assert registry.aliases_of(place, "ink") == {"champion": 1, "challenger": 3}
+    assert registry.promote(place, "ink", 3, "the sky is fine", by="ana")
+    assert registry.barred(registry.version_of(place, "ink", 3)) is None
+    assert registry.aliases_of(place, "ink") == {"champion": 3, "previous": 1, "anchor": 3}
+    recorded = [entry for entry in journal(place) if entry["phase"] == "done"][1:]
+    assert [(entry["action"], entry["reason"], entry["by"]) for entry in recorded] == [
+        ("hold", "look at it first", "ana"),
+        ("hold", "the sky is odd", "ana"),
+        ("promote", "the sky is fine", "ana"),
+    ]
+    assert recorded[0]["version"] == 3
+    assert recorded[2]["lifted"] == {"held": "the sky is odd"}
+    assert [entry["phase"] for entry in journal(place)] == ["intent", "done"] * 4
+
+
+def test_the_champion_is_not_held_but_rolled_back(place: Workspace) -> None:
+    three_versions(place)
+    registry.promote(place, "ink", 1, "first", by=registry.GATE)
+    with pytest.raises(RegistryError, match=r"version 1 is the champion.*`atelier rollback ink --reason"):
+        registry.hold(place, "ink", 1, "no", by="ana")
+    assert registry.barred(registry.version_of(place, "ink", 1)) is None
+
+
+def test_a_rollback_does_not_bring_back_what_a_person_holds(place: Workspace) -> None:
+    three_versions(place)
+    registry.promote(place, "ink", 1, "first", by=registry.GATE)
+    registry.promote(place, "ink", 2, "second", by=registry.GATE)
+    registry.hold(place, "ink", 1, "a stolen painting", by="ana")
+    with pytest.raises(RegistryError, match=r"version 1, the champion before, is held \(a stolen painting\)"):
+        registry.rollback(place, "ink", "too blue", by="ana")
+    assert registry.aliases_of(place, "ink")["champion"] == 2
+    assert [one.barred for one in registry.trained_on(place, {})] == [True, False, False]
+
+
+def test_the_gate_does_not_promote_what_was_rolled_back(place: Workspace) -> None:
+    three_versions(place)
+    registry.promote(place, "ink", 1, "first", by=registry.GATE)
+    registry.promote(place, "ink", 2, "second", by=registry.GATE)
+    registry.rollback(place, "ink", "smeared", by="ana")
+    with pytest.raises(RegistryError, match=r"ink version 2 was rolled back \(smeared\)"):
+        registry.promote(place, "ink", 2, "the gate accepts it", by=registry.GATE)
+    registry.hold(place, "ink", 2, "and look at it", by="ana")
+    both = "was rolled back (smeared) and is held (and look at it)"
+    assert registry.barred(registry.version_of(place, "ink", 2)) == both
+    registry.promote(place, "ink", 2, "looked at", by="ana")
+    assert journal(place)[-1]["lifted"] == {"rolled_back": "smeared", "held": "and look at it"}
+
+
 def test_only_a_person_moves_the_anchor(place: Workspace) -> None:
     three_versions(place)
     registry.promote(place, "ink", 1, "looked at it", by="ada")
@@ -129,6 +186,8 @@ def test_a_crash_at_any_write_leaves_a_champion(place: Workspace, monkeypatch: p
     [
         (lambda w: registry.promote(w, "oil", 1, "r", "ada"), "no registered model named 'oil'; known: ink"),
         (lambda w: registry.promote(w, "ink", 7, "r", "ada"), "'ink' has no version 7"),
+        (lambda w: registry.hold(w, "oil", 1, "r", "ada"), "no registered model named 'oil'; known: ink"),
+        (lambda w: registry.hold(w, "ink", 7, "r", "ada"), "'ink' has no version 7"),
         (lambda w: registry.rollback(w, "oil", "r"), "no registered model named 'oil'"),
         (lambda w: registry.rollback(w, "ink", "r"), "'ink' has no previous champion"),
         (lambda w: registry.register(w, "oil"), "no manifest.json"),
@@ -177,7 +236,7 @@ def test_every_version_tells_which_images_it_was_trained_on(place: Workspace) ->
         ("a", "p"),
     ]
     found = registry.trained_on(place, {})
-    assert [(e.aliases, e.rolled_back) for e in found] == [
+    assert [(e.aliases, e.barred) for e in found] == [
         (("champion",), False),
         ((), False),
         (("previous",), True),

@@ -9,9 +9,9 @@ from pipeline.removal.advice import advise
 
 
 def version(
-    number: int, state: str = "clean", *aliases: str, name: str = "ink", rolled_back: bool = False
+    number: int, state: str = "clean", *aliases: str, name: str = "ink", barred: bool = False
 ) -> Lineage:
-    return Lineage(name, number, aliases, ("a" * 64,) if state == "hit" else (), state != "unknown", rolled_back)
+    return Lineage(name, number, aliases, ("a" * 64,) if state == "hit" else (), state != "unknown", barred)
 
 
 def test_models_that_are_not_concerned_are_not_named() -> None:
@@ -37,8 +37,8 @@ def test_affected_and_unrecorded_versions_are_told_apart() -> None:
             [version(1, "hit", "previous"), version(2), version(3)], 3, False, id="the newest that is clean"
         ),
         pytest.param([version(1), version(2, "unknown", "previous")], 1, False, id="not one that does not say"),
-        pytest.param([version(1), version(2, rolled_back=True)], 1, False, id="not one that was taken back"),
-        pytest.param([version(1, "clean", "previous", rolled_back=True)], None, False, id="not even the one before"),
+        pytest.param([version(1), version(2, barred=True)], 1, False, id="not one that a person bars"),
+        pytest.param([version(1, "clean", "previous", barred=True)], None, False, id="not even the one before"),
         pytest.param([version(1, "hit"), version(2, "unknown")], None, False, id="none"),
     ],
 )
