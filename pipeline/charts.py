@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 
-from pipeline.metrics.bootstrap import Figure
+from pipeline.change import COLOURS, MOST
+from pipeline.figures import Figure
 
 _POINTS = 240  # a curve holds no more; a screen shows no more
 _WIDTH, _HEIGHT = 320, 110
 _ROW = 30
 _LABEL, _INTERVALS = 112, 480  # width of the labels, and of the whole: small enough to be read on a telephone
+_FIGURE = 56  # width of the figure behind a dot
+_STRIP = 88
 
 
 def loss_curves(history: Path) -> list[tuple[str, str]]:
@@ -55,40 +59,106 @@ def curve(points: Sequence[tuple[float, float]], name: str) -> str:
     )
 
 
-def intervals(rows: Mapping[str, Figure], emphasised: str, description: str) -> str:
-    """Return figures from 0 to the right, one row each, as dots on their intervals.
+def intervals(
+    rows: Mapping[str, Figure],
+    emphasised: str,
+    description: str,
+    lines: Sequence[str] = (),
+    write: Callable[[float], str] = "{:.3g}".format,
+) -> str:
+    """Return figures, one row each, as dots on their intervals, from 0 or the least to the right.
 
     Args:
         rows: label -> figure; those without a value are left out.
         emphasised: the label drawn strongest.
         description: what the chart shows, for those who do not see it.
+        lines: labels whose values are drawn through all rows, for the others to be read against.
+        write: makes text of a value.
     """
     known = {label: figure for label, figure in rows.items() if figure["value"] is not None}
     if not known:
         return ""
-    left, right = _LABEL, _INTERVALS
-    most = max(max(figure["high"] or 0, figure["value"] or 0) for figure in known.values()) or 1
-    scale = (right - left - 56) / most
-    parts = []
+    ends = [end for figure in known.values() for end in figure.values() if end is not None]
+    least, most = min(0.0, *ends), max(0.0, *ends)
+    scale = (_INTERVALS - _LABEL - _FIGURE) / ((most - least) or 1)
+
+    def at(value: float) -> float:
+        return round(_LABEL + (value - least) * scale, 1)
+
+    height = _ROW * len(known)
+    parts = [
+        f'<line class="control" x1="{at(value)}" y1="4" x2="{at(value)}" y2="{height - 4}"/>'
+        for label in lines
+        if (value := known.get(label, {}).get("value")) is not None
+    ]
     for number, (label, figure) in enumerate(known.items()):
         y = _ROW * number + _ROW / 2
         value, low, high = (figure[key] for key in ("value", "low", "high"))
         assert value is not None
         kind = "strong" if label == emphasised else "weak"
-        parts.append(f'<g class="{kind}"><text x="0" y="{y + 5}">{label}</text>')
-        parts.append(f'<line class="axis" x1="{left}" y1="{y}" x2="{right}" y2="{y}"/>')
+        parts.append(f'<g class="{kind}"><text x="0" y="{y + 5}">{escape(label)}</text>')
+        parts.append(f'<line class="axis" x1="{_LABEL}" y1="{y}" x2="{_INTERVALS}" y2="{y}"/>')
         if low is not None and high is not None:
-            parts.append(
-                f'<line class="span" x1="{left + low * scale:.1f}" y1="{y}" x2="{left + high * scale:.1f}" y2="{y}"/>'
-            )
-        parts.append(f'<circle class="dot" cx="{left + value * scale:.1f}" cy="{y}" r="5"/>')
-        end = left + (high if high is not None else value) * scale
-        parts.append(f'<text class="figure" x="{end + 12:.1f}" y="{y + 5}">{value:.3g}</text></g>')
-    height = _ROW * len(known)
+            parts.append(f'<line class="span" x1="{at(low)}" y1="{y}" x2="{at(high)}" y2="{y}"/>')
+        parts.append(f'<circle class="dot" cx="{at(value)}" cy="{y}" r="5"/>')
+        end = at(value if high is None else high)
+        parts.append(f'<text class="figure" x="{end + 12}" y="{y + 5}">{write(value)}</text></g>')
+    text = f"{description}: " + ", ".join(f"{label} {write(figure['value'] or 0)}" for label, figure in known.items())
     return (
-        f'<svg class="intervals" viewBox="0 0 {right} {height}" role="img" aria-label="{description}">'
+        f'<svg class="intervals" viewBox="0 0 {_INTERVALS} {height}" role="img" aria-label="{escape(text)}">'
         + "".join(parts)
         + "</svg>"
+    )
+
+
+def strip(values: Sequence[float], marked: int, lines: Mapping[str, float], description: str) -> str:
+    """Return one dot a value from left to right, the `marked` least of them strong, and lines with their names.
+
+    Args:
+        values: ascending; at least one.
+        marked: how many of the first are drawn strong.
+        lines: name -> value to read the dots against.
+        description: what the chart shows, for those who do not see it.
+    """
+    ends = [*values, *lines.values()]
+    least, most = min(ends), max(ends)
+    pad = 12
+    scale = (_INTERVALS - 2 * pad) / ((most - least) or 1)
+
+    def at(value: float) -> float:
+        return round(pad + (value - least) * scale, 1)
+
+    middle = _STRIP / 2 + 4
+    parts = [f'<line class="axis" x1="0" y1="{middle}" x2="{_INTERVALS}" y2="{middle}"/>']
+    for number, (name, value) in enumerate(sorted(lines.items(), key=lambda line: line[1])):
+        anchor = "start" if at(value) < _INTERVALS / 3 else "end" if at(value) > _INTERVALS * 2 / 3 else "middle"
+        y = 12 if number % 2 == 0 else _STRIP - 4
+        parts.append(f'<line class="control" x1="{at(value)}" y1="18" x2="{at(value)}" y2="{_STRIP - 18}"/>')
+        parts.append(
+            f'<text class="faint" x="{at(value)}" y="{y}" text-anchor="{anchor}">{escape(name)} {value:.2f}</text>'
+        )
+    for number, value in enumerate(values):
+        kind = "strong" if number < marked else "weak"
+        parts.append(f'<g class="{kind}"><circle class="dot" cx="{at(value)}" cy="{middle}" r="5"/></g>')
+    return (
+        f'<svg class="intervals strip" viewBox="0 0 {_INTERVALS} {_STRIP}" role="img" '
+        f'aria-label="{escape(description)}">' + "".join(parts) + "</svg>"
+    )
+
+
+def change_legend() -> str:
+    """Return the scale of `change.change_picture`, with what its ends and middle mean."""
+    stops = "".join(
+        f'<stop offset="{number / (len(COLOURS) - 1):.2f}" stop-color="rgb({red} {green} {blue})"/>'
+        for number, (red, green, blue) in enumerate(COLOURS)
+    )
+    return (
+        f'<svg class="legend" viewBox="0 0 {_WIDTH} 44" role="img" '
+        f'aria-label="Scale of the change: from left alone, pale, to another colour altogether, dark">'
+        f'<defs><linearGradient id="scale">{stops}</linearGradient></defs>'
+        f'<rect x="0" y="0" width="{_WIDTH}" height="16" rx="2" fill="url(#scale)"/>'
+        f'<text x="0" y="36">0: left alone</text>'
+        f'<text x="{_WIDTH}" y="36" text-anchor="end">{MOST:.0f}: another colour</text></svg>'
     )
 
 

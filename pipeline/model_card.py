@@ -7,8 +7,7 @@ from typing import Any
 
 from pipeline.metrics import REGISTRY
 from pipeline.recipes import Recipe
-
-_CONTROLS = {"photograph": "untouched photograph", "lab_transfer": "Lab transfer", "paintings": "held-out paintings"}
+from pipeline.sources import in_order, source
 
 
 def write(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Recipe) -> str:
@@ -38,7 +37,7 @@ def write(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Recipe)
         "## What was measured",
         "",
         f"On {counts['photographs']} photographs and {counts['paintings']} paintings that it never saw; in brackets "
-        f"95 % bootstrap intervals over both.",
+        f"95 % bootstrap intervals over both.{_lookers(metrics)}",
         "",
         *(_line(name, metrics) for name in REGISTRY if name in metrics["metrics"]),
         "",
@@ -57,13 +56,21 @@ def write(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Recipe)
 def _line(name: str, metrics: Mapping[str, Any]) -> str:
     declared, figure = REGISTRY[name], metrics["metrics"][name]
     beside = [
-        f"{title} {_short(metrics['controls'][control][name]['value'])}"
-        for control, title in _CONTROLS.items()
-        if name in metrics["controls"].get(control, {}) and declared.direction != "none"
+        f"{source(control).title} {_short(metrics['controls'][control][name]['value'])}"
+        for control in in_order(metrics["controls"])
+        if name in metrics["controls"][control] and declared.direction != "none"
     ]
-    text = f"- {declared.title} {declared.arrow}: {_short(figure['value'])}"
+    arrow = "" if declared.direction == "none" else f" {declared.arrow}"
+    text = f"- {declared.title}{arrow}: {_short(figure['value'])}"
     text += f" [{_short(figure['low'])}, {_short(figure['high'])}] ({declared.unit})"
     return text + (f"; {', '.join(beside)}." if beside else ".")
+
+
+def _lookers(metrics: Mapping[str, Any]) -> str:
+    named = {role: network for role, network in (metrics.get("observers") or {}).items() if network}
+    if not named:
+        return ""
+    return f" Networks that looked: {', '.join(f'{network} ({role})' for role, network in named.items())}."
 
 
 def _short(value: float | None) -> str:

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.files import write_atomic
-from pipeline.metrics import STYLE
+from pipeline.metrics import REGISTRY, STYLE
 from pipeline.scoring import Scores
 
 
 def write_plots(folder: Path, metrics: dict[str, Any], scores: Scores) -> None:
-    """Write the style distances of model and controls, and the structure kept in every photograph."""
+    """Write style distances and deception rates of model and controls, and the structure kept in every photograph."""
     sources = {"model": metrics["metrics"], **metrics["controls"]}
-    for name in STYLE:
+    names = {name: name.partition("/")[2] for name in STYLE}
+    names |= {name: name.replace("/", "_") for name in REGISTRY if name.startswith("judge/")}
+    for name, file in names.items():
         rows = [(found[name]["value"], source) for source, found in sources.items() if name in found]
-        _write(folder / f"{name.partition('/')[2]}.csv", rows)
+        if rows:
+            _write(folder / f"{file}.csv", rows)
     kept = zip(scores.each["content/structure"], scores.names, strict=True)
     _write(folder / "structure.csv", sorted((round(value, 4), name[:12]) for value, name in kept))
 

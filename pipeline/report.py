@@ -7,41 +7,43 @@ from __future__ import annotations
 
 import argparse
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline import charts
 from pipeline.entry import run_stage
+from pipeline.figures import paired_rows, percent, reading, short, span
 from pipeline.files import read_json, write_atomic
-from pipeline.metrics import REGISTRY, STYLE
+from pipeline.metrics import REGISTRY
 from pipeline.pages import HOUSE, template
+from pipeline.sources import MODEL, in_order, source
 from pipeline.workspace import Workspace, find_workspace
 
 _SAMPLES = 6  # pictures of the training's course
-_SOURCES = {
-    "model": "This model",
-    "photograph": "Photograph",
-    "lab_transfer": "Lab transfer",
-    "paintings": "Paintings",
-}
-_CONTROL_NOTES = {
-    "photograph": "the photograph, untouched",
-    "lab_transfer": "its colours moved to the mean and spread of the artworks, without a stroke",
-    "model": "the model",
-}
+_UPPER = "paintings"
+_LINES = ("photograph", _UPPER)  # controls that every chart draws through all rows: where one starts, and the goal
+_JUDGED = {"judge/colour": "by colour and form", "judge/luminance": "by form alone, without colour"}
+_LOOKERS = {"features": "feature distances", "judge": "deception rates", "perceptual": "perceptual distance"}
 
 
-def render(folder: Path, trained: Path | None = None, verdict: Mapping[str, Any] | None = None) -> str:
+def render(
+    folder: Path,
+    trained: Path | None = None,
+    verdict: Mapping[str, Any] | None = None,
+    comparison: Path | None = None,
+) -> str:
     """Return the page.
 
     Args:
         folder: holds metrics.json, model_card.md and gallery/, as the evaluate stage writes them.
         trained: may hold history.csv and samples/, as the train stage writes them.
-        verdict: what `gate.Verdict.to_dict` returns; may hold `facts`, a mapping of names to text, besides.
+        verdict: what `gate.Verdict.to_dict` returns; may hold besides `facts`, a mapping of names to text, and
+            `votes`, sentences on what painters preferred.
+        comparison: folder that `comparison.write` filled, with the champion against this model.
 
     Raises:
-        ValueError: `folder` lacks one of its files.
+        ValueError: a folder lacks one of its files.
     """
     for name in ("metrics.json", "model_card.md", "gallery/index.json"):
         if not (folder / name).is_file():
@@ -52,14 +54,26 @@ def render(folder: Path, trained: Path | None = None, verdict: Mapping[str, Any]
         metrics=metrics,
         verdict=verdict,
         facts=(verdict or {}).get("facts") or {},
+        votes=(verdict or {}).get("votes") or [],
+        lead=lead(metrics),
         picture=lambda name: data_uri(folder / "gallery" / name),
         sample=data_uri,
         pictures=pictures,
-        control_notes=_CONTROL_NOTES,
-        sources=_SOURCES,
+        source=source,
+        short=short,
+        judging={name: one.title for name, one in REGISTRY.items() if one.direction != "none"},
+        reason=_reason(verdict, metrics) if verdict else "",
+        control_names=[name for name in in_order(metrics["controls"]) if name != _UPPER],
+        sources=in_order([MODEL, *metrics["controls"]]),
+        columns=[MODEL, *in_order(metrics["controls"])],  # the model's first: a telephone shows no more
         rows=_rows(metrics),
         differences=_differences(metrics),
         charts=_charts(metrics),
+        judged=_judged(metrics),
+        observers=_observers(metrics),
+        strip=_strip(pictures, metrics, verdict),
+        legend=charts.change_legend(),
+        champion=None if comparison is None else compared(comparison),
         losses=charts.loss_curves(trained / "history.csv") if trained else [],
         samples=_samples(trained),
         card=markdown_blocks((folder / "model_card.md").read_text()),
@@ -67,22 +81,62 @@ def render(folder: Path, trained: Path | None = None, verdict: Mapping[str, Any]
     return page
 
 
+def compared(folder: Path) -> dict[str, Any]:
+    """Return what the template of a comparison shows, from the folder that `comparison.write` filled.
+
+    Raises:
+        ValueError: the folder holds no comparison.
+    """
+    if not (folder / "comparison.json").is_file():
+        raise ValueError(f"{folder} holds no comparison.json; `python -m pipeline.comparison` writes one")
+    found = read_json(folder / "comparison.json")
+    first, second = found["sides"]
+    return {
+        "found": found,
+        "first": found["labels"][first],
+        "second": found["labels"][second],
+        "counts": found["counts"],
+        "observers": _observers(found),
+        "rows": paired_rows(found),
+        "works": found["pictures"],
+        "picture": lambda name: data_uri(folder / name),
+    }
+
+
+def lead(metrics: Mapping[str, Any]) -> str:
+    """Return what was found in one sentence, without a verdict."""
+    model, controls = metrics["metrics"], metrics["controls"]
+    name = "style/patch_swd"
+    own, start, goal = (
+        found.get(name, {}).get("value") for found in (model, controls["photograph"], controls[_UPPER])
+    )
+    counts = metrics["counts"]
+    seen = f"On {counts['photographs']} photographs and {counts['paintings']} paintings that it never saw"
+    structure = model.get("content/structure", {}).get("value")
+    keeps = "" if structure is None else f", and keep {short(structure)} of the photographs’ structure"
+    if own is None or start is None or goal is None or start <= goal:
+        return f"{seen}, the model was scored; its figures are below."
+    share = (start - own) / (start - goal)
+    if share <= 0:
+        return f"{seen}, the model’s brushwork and colours are no closer to the artist than the photographs’{keeps}."
+    way = "all the way" if share >= 1 else f"{percent(share)} of the way"
+    return f"{seen}, the model’s brushwork and colours come {way} from photograph to painting{keeps}."
+
+
+def _reason(verdict: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """Return why a verdict is what it is, in a sentence; every rule has its own further down."""
+    if verdict["accepted"]:
+        return lead(metrics)
+    failed = [rule for rule in verdict["rules"] if not rule["passed"]]
+    if not failed:
+        return str(verdict["sentence"]).removeprefix("Refused: ")
+    others = ", ".join(rule["name"] for rule in failed[1:])
+    return str(failed[0]["sentence"]) + (f" It failed as well by the rules: {others}." if others else "")
+
+
 def data_uri(path: Path) -> str:
     """Return a JPEG file as a URI that holds it."""
     return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
-def short(value: float | None) -> str:
-    """Return a figure with three significant digits, at most four decimals; a dash for what was not measured."""
-    if value is None:
-        return "–"
-    text = f"{value:.3g}" if abs(value) >= 1e-3 else f"{value:.4f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text.replace("-", "−")
-
-
-def span(figure: Mapping[str, float | None]) -> str:
-    """Return an interval in words that signs cannot blur."""
-    return f"{short(figure['low'])} to {short(figure['high'])}"
 
 
 def markdown_blocks(text: str) -> list[tuple[str, list[str]]]:
@@ -114,49 +168,84 @@ def _rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
         found = metrics["metrics"].get(name)
         if found is None:
             continue
-        rows.append(
-            {
-                "metric": declared,
-                "value": short(found["value"]),
-                "interval": span(found),
-                "controls": {
-                    control: short(figures[name]["value"]) if name in figures else ""
-                    for control, figures in metrics["controls"].items()
-                },
-            }
-        )
+        values = {
+            control: short(figures[name]["value"]) if name in figures else ""
+            for control, figures in metrics["controls"].items()
+        }
+        values[MODEL] = short(found["value"])
+        rows.append({"metric": declared, "values": values, "interval": span(found)})
     return rows
 
 
 def _differences(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return paired differences control - model of every metric that has a better and a worse."""
     rows = []
-    for control in ("photograph", "lab_transfer"):
-        for name in STYLE:
-            figure = metrics["differences"].get(f"{control} - model", {}).get(name)
-            if figure is None or figure["value"] is None or figure["low"] is None:
+    for pair, found in metrics["differences"].items():
+        control = pair.removesuffix(" - model")
+        for name in (name for name in REGISTRY if name in found):
+            figure = found[name]
+            if REGISTRY[name].direction == "none" or figure["value"] is None or figure["low"] is None:
                 continue
-            beyond = "closer" if figure["low"] > 0 else "farther" if figure["high"] < 0 else "no clear difference"
+            title = source(control).title
             rows.append(
                 {
                     "metric": REGISTRY[name].title,
-                    "control": _SOURCES[control],
+                    "control": title,
                     "value": short(figure["value"]),
                     "interval": span(figure),
-                    "reading": beyond,
+                    "reading": reading(name, figure, title, "The model"),
                 }
             )
     return rows
 
 
 def _charts(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = {"model": metrics["metrics"], **metrics["controls"]}
-    result = []
-    for name in STYLE:
-        rows = {_SOURCES.get(source, source): figures[name] for source, figures in found.items() if name in figures}
-        ordered = dict(sorted(rows.items(), key=lambda row: row[1]["value"] or 0))
-        drawn = charts.intervals(ordered, _SOURCES["model"], f"{REGISTRY[name].title}, lower is closer")
-        result.append({"metric": REGISTRY[name], "svg": drawn})
-    return result
+    """Return a chart of every metric that a control has too, but for what `_judged` shows."""
+    names = [name for name in REGISTRY if name not in _JUDGED and REGISTRY[name].direction != "none"]
+    drawn = [
+        {"metric": REGISTRY[name], "svg": _chart(metrics, name)}
+        for name in names
+        if any(name in figures for figures in metrics["controls"].values())
+    ]
+    return [chart for chart in drawn if chart["svg"]]
+
+
+def _chart(metrics: Mapping[str, Any], name: str, write: Callable[[float], str] = short) -> str:
+    found = {MODEL: metrics["metrics"], **metrics["controls"]}
+    rows = {source(one).title: found[one][name] for one in in_order(found) if name in found[one]}
+    lines = [source(line).title for line in _LINES]
+    declared = REGISTRY[name]
+    described = f"{declared.title}, {declared.direction} is better"
+    return charts.intervals(rows, source(MODEL).title, described, lines, write)
+
+
+def _judged(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the deception rates: how much of a picture a frozen judge takes for a painting, beside the controls'."""
+    return [
+        {"title": title.capitalize(), "svg": _chart(metrics, name, percent)}
+        for name, title in _JUDGED.items()
+        if name in REGISTRY and name in metrics["metrics"]
+    ]
+
+
+def _observers(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (what for, which network looked): figures of other networks are not comparable."""
+    named = metrics.get("observers") or {}
+    return [(_LOOKERS.get(role, role), network or "none at hand") for role, network in named.items()]
+
+
+def _strip(pictures: Mapping[str, Any], metrics: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> str:
+    """Return where the worst stand among all held-out photographs."""
+    lines = {}
+    mean = metrics["metrics"].get("content/structure", {}).get("value")
+    if mean is not None:
+        lines["mean"] = float(mean)
+    for rule in (verdict or {}).get("rules", ()):
+        if rule["name"] == "structure" and rule.get("bound") is not None:
+            lines["the gate asks for a mean of"] = float(rule["bound"])
+    kept = pictures["kept"]
+    described = f"Structure kept in each of {len(kept)} photographs, from {short(kept[0])} to {short(kept[-1])}"
+    return charts.strip(kept, len(pictures["worst"]), lines, described)
 
 
 def _samples(trained: Path | None) -> list[dict[str, Any]]:
@@ -167,13 +256,15 @@ def _samples(trained: Path | None) -> list[dict[str, Any]]:
     return [{"path": path, "step": path.stem.rpartition("-")[2].lstrip("0") or "0"} for path in files]
 
 
-def write(workspace: Workspace, recipe: str, verdict: Mapping[str, Any] | None, out: Path) -> Path:
-    """Write the page of a recipe to `out` and return it.
+def write(
+    workspace: Workspace, recipe: str, verdict: Mapping[str, Any] | None, comparison: Path | None, out: Path
+) -> Path:
+    """Write the page of a recipe to `out` and return it; `comparison` as in `render`.
 
     Raises:
-        ValueError: the recipe has not been evaluated.
+        ValueError: the recipe has not been evaluated, or `comparison` holds no comparison.
     """
-    return write_atomic(out, render(workspace.report(recipe), workspace.trained(recipe), verdict))
+    return write_atomic(out, render(workspace.report(recipe), workspace.trained(recipe), verdict, comparison))
 
 
 def _command() -> None:
@@ -184,10 +275,12 @@ def _command() -> None:
     )
     parser.add_argument("recipe")
     parser.add_argument("--verdict", type=Path, metavar="FILE", help="JSON that the gate gave")
+    parser.add_argument("--comparison", type=Path, metavar="DIR", help="the champion against it, with pictures")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
     arguments = parser.parse_args()
     verdict = None if arguments.verdict is None else read_json(arguments.verdict)
-    print(f"report: {write(find_workspace(Path.cwd()), arguments.recipe, verdict, arguments.out)}")
+    workspace = find_workspace(Path.cwd())
+    print(f"report: {write(workspace, arguments.recipe, verdict, arguments.comparison, arguments.out)}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,9 @@ class Result:
 
 
 def find_package(workspace: Workspace | None, model: str | None) -> Package:
-    """Return what `--model` means: a package folder, or the champion of that name, or the only champion there is.
+    """Return what a model's name means: a package folder, `NAME` (its champion), `NAME@3`, `NAME@challenger`.
+
+    None means the only champion there is.
 
     Raises:
         ValueError: it means nothing here; the message says what would.
@@ -48,16 +50,30 @@ def find_package(workspace: Workspace | None, model: str | None) -> Package:
         return Package(Path(model), None, model)
     if workspace is None:
         raise ValueError(f"{model or 'no --model'}: outside of a workspace --model must be a package folder")
-    from pipeline.registry import CHAMPION, champion, models
+    from pipeline.registry import CHAMPION, models
 
-    champions = [name for name, aliases in models(workspace).items() if CHAMPION in aliases]
+    known = models(workspace)
+    champions = [name for name, aliases in known.items() if CHAMPION in aliases]
     if model is None and len(champions) == 1:
         model = champions[0]
+    name, at, which = (model or "").partition("@")
+    if at and name in known:
+        return _version(workspace, name, which, known[name])
     if model is None or model not in champions:
         raise ValueError(_no_champion(workspace, model, champions))
-    found = champion(workspace, model)
-    assert found is not None
-    return Package(found.directory, found.package, f"{model} version {found.version} (champion)")
+    return _version(workspace, name, CHAMPION, known[name])
+
+
+def _version(workspace: Workspace, name: str, which: str, aliases: Mapping[str, int]) -> Package:
+    """Return a version by its number or by an alias."""
+    from pipeline.registry import version_of
+
+    if not which.isdecimal() and which not in aliases:
+        have = ", ".join(f"{name}@{alias}" for alias in sorted(aliases)) or f"{name}@1"
+        raise ValueError(f"{name}@{which}: {which!r} is neither a version's number nor an alias of it; try {have}")
+    found = version_of(workspace, name, int(which) if which.isdecimal() else aliases[which])
+    alias = "" if which.isdecimal() else f" ({which})"
+    return Package(found.directory, found.package, f"{name} version {found.version}{alias}")
 
 
 def _no_champion(workspace: Workspace, model: str | None, champions: list[str]) -> str:
@@ -66,7 +82,7 @@ def _no_champion(workspace: Workspace, model: str | None, champions: list[str]) 
         return f"name a model with --model; champions: {known}"
     built = workspace.package(model)
     if (built / "manifest.json").is_file():
-        return f"{model} has no champion, but a package that was not promoted: use --model {built}"
+        return f"{model} has no champion, but a package that was not promoted; name its folder: {built}"
     return f"no champion and no package folder named {model!r}; champions: {known}"
 
 

@@ -222,21 +222,42 @@ def _try_feed(workspace: Workspace, recipe: str, params: Mapping[str, Any]) -> N
         _LOGGER.warning("MLflow did not take the training log of %s, it will be tried again: %s", recipe, error)
 
 
-def log_evaluation(workspace: Workspace, recipe: str, run_id: str) -> None:
-    """Give the run the evaluation's summary as metrics, and the report and the gallery as artifacts, once each."""
+def log_evaluation(workspace: Workspace, recipe: str, run_id: str, report: Path | None = None) -> None:
+    """Give the run the evaluation's summary as metrics, and report, gallery and sheets as artifacts, once each.
+
+    Args:
+        workspace: whose store.
+        recipe: whose evaluation.
+        run_id: the run.
+        report: the page to log; without one, that of the evaluate stage, which knows no verdict.
+    """
+    folder = workspace.report(recipe)
     store = client(workspace)
-    summary = workspace.report(recipe) / "summary.json"
+    summary = folder / "summary.json"
     if summary.is_file():
         for name, value in flatten(read_json(summary)).items():
             if isinstance(value, int | float) and value == value:
                 store.log_metric(run_id, f"evaluation/{name}", float(value), timestamp=0, step=0)
     if any(item.path == "report" for item in store.list_artifacts(run_id)):
         return
-    for name in ("report.html", "metrics.json", "model_card.md"):
-        if (workspace.report(recipe) / name).is_file():
-            store.log_artifact(run_id, str(workspace.report(recipe) / name), "report")
-    if (workspace.report(recipe) / "gallery").is_dir():
-        store.log_artifacts(run_id, str(workspace.report(recipe) / "gallery"), "report/gallery")
+    _log_images(store, run_id, folder / "sheets")
+    if (folder / "gallery").is_dir():
+        store.log_artifacts(run_id, str(folder / "gallery"), "report/gallery")
+    for name in ("metrics.json", "model_card.md"):
+        if (folder / name).is_file():
+            store.log_artifact(run_id, str(folder / name), "report")
+    page = report or folder / "report.html"
+    if page.is_file():
+        store.log_text(run_id, page.read_text("utf-8"), "report/report.html")
+
+
+def _log_images(store: MlflowClient, run_id: str, sheets: Path) -> None:
+    """Log the sheets as MLflow's own images, which its UI shows beside the metrics and from run to run."""
+    from PIL import Image
+
+    for path in sorted(sheets.glob("*.jpg")):
+        with Image.open(path) as image:
+            store.log_image(run_id, image.convert("RGB"), key=path.stem, step=0, timestamp=0, synchronous=True)
 
 
 def finish(workspace: Workspace, run_id: str, succeeded: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline import tracking
 from pipeline.files import read_json, write_json
 from pipeline.workspace import Workspace
 from tests.pipeline.packages import empty_workspace
+from tests.pipeline.pictures import encoded, texture
 
 
 @pytest.fixture(scope="module")
@@ -132,13 +134,21 @@ def test_scores_report_and_gallery_join_the_run(place: Workspace) -> None:
     write_json(report / "summary.json", {"style": {"patch_swd": 3.5}, "odd": None})
     (report / "report.html").write_text("<html></html>")
     (report / "gallery" / "1.jpg").write_bytes(b"jpg")
+    (report / "sheets").mkdir()
+    for name in ("overview", "worst"):
+        (report / "sheets" / f"{name}.jpg").write_bytes(encoded(texture(1), "JPEG"))
+    judged = report / "judged.html"
+    judged.write_text("<html>Accepted</html>")
     run = tracking.run_of(place, "ink", "scored")
     for _ in range(2):
-        tracking.log_evaluation(place, "ink", run)
+        tracking.log_evaluation(place, "ink", run, judged)
     store = tracking.client(place)
     assert store.get_run(run).data.metrics == {"evaluation/style.patch_swd": 3.5}
     assert len(store.get_metric_history(run, "evaluation/style.patch_swd")) == 1
     assert {item.path for item in store.list_artifacts(run, "report")} == {"report/report.html", "report/gallery"}
+    assert Path(store.download_artifacts(run, "report/report.html")).read_text() == "<html>Accepted</html>"
+    images = [Path(item.path).name for item in store.list_artifacts(run, "images") if item.path.endswith(".png")]
+    assert sorted(re.split("[+%]", name)[0] for name in images) == ["overview", "worst"]
 
 
 def test_no_log_is_no_error(place: Workspace) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,8 @@ from pipeline.quality import page, thumbnails
 from pipeline.quality.facts import gather
 from pipeline.quality.page import MOST_PICTURES
 from pipeline.workspace import Workspace
+from tests.browser import needs_browser, visit
+from tests.outline import Outline
 from tests.pipeline.pictures import encoded, make_workspace, texture
 from tests.pipeline.quality.stock import HOSTILE, entry, inline_params, picture, refuse, store
 
@@ -49,30 +48,6 @@ def workspace(tmp_path: Path) -> Workspace:
     workspace.sheet("monet").parent.mkdir(parents=True)
     workspace.sheet("monet").write_bytes(encoded(texture(5), "JPEG"))
     return workspace
-
-
-class Outline(HTMLParser):
-    """Tags with their attributes, and what tags are still open."""
-
-    VOID = frozenset({"meta", "img", "br", "line", "rect", "path"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 def test_the_page_is_whole_and_holds_everything_it_shows(workspace: Workspace) -> None:
@@ -196,45 +171,25 @@ def test_the_heaviest_page_stays_light(tmp_path: Path) -> None:
     assert (MOST_PICTURES * thumbnails.MAX_BYTES + 480_000) * 4 / 3 + 100_000 < 3_000_000
 
 
-PROBE = """<script>addEventListener("load", () => {
-  const broken = [...document.images].filter(image => !image.naturalWidth).length;
-  const wide = document.documentElement.scrollWidth > innerWidth;
-  const asked = performance.getEntriesByType("resource").filter(each => !each.name.startsWith("data:")).length;
-  document.title = `images ${document.images.length > 12} broken ${broken} wide ${wide} asked ${asked}`;
-});</script>"""
-
-
-def browse(path: Path, profile: Path, width: int, dark: bool = False) -> tuple[str, str]:
-    """Return the document after loading, and what the browser logged."""
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
-    command += ["--disable-background-networking", "--disable-component-update", f"--user-data-dir={profile}"]
-    command += ["--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--v=0"]
-    command += [f"--window-size={width},900", "--virtual-time-budget=3000"]
-    command += ["--blink-settings=preferredColorScheme=0"] if dark else []
-    done = subprocess.run(
-        [*command, "--dump-dom", path.as_uri()], capture_output=True, text=True, check=False, timeout=120
-    )
-    return done.stdout, done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+@needs_browser
 @pytest.mark.parametrize(("width", "dark"), [(400, False), (400, True), (1280, False)])
 def test_in_a_real_browser_it_fits_complains_of_nothing_and_asks_nobody(
     workspace: Workspace, tmp_path: Path, width: int, dark: bool
 ) -> None:
-    text = render(workspace).replace("</body>", PROBE + "</body>")
-    (tmp_path / "page.html").write_text(text, "utf-8")
-    document, log = browse(tmp_path / "page.html", tmp_path / "profile", width, dark)
-    assert "<title>images true broken 0 wide false asked 0</title>" in document
-    assert "CONSOLE" not in log
+    (tmp_path / "page.html").write_text(render(workspace), "utf-8")
+    with visit((tmp_path / "page.html").as_uri(), width, dark) as seen:
+        assert seen.page.locator("img").count() > 12
+        assert seen.broken_images() == []
+        assert not seen.is_too_wide()
+        assert seen.complaints == seen.asked == []
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+@needs_browser
 def test_the_test_above_sees_what_it_looks_for(tmp_path: Path) -> None:
-    body = '<img src="http://pictures.invalid/a.png"><pre>' + "w" * 400 + "</pre><script>nowhere()</script>"
-    (tmp_path / "page.html").write_text(f"<!doctype html><body>{body}{PROBE}</body>")
-    document, log = browse(tmp_path / "page.html", tmp_path / "profile", 400)
-    assert "<title>images false broken 1 wide true asked 1</title>" in document
-    assert "CONSOLE" in log
+    body = '<img alt="a" src="http://pictures.invalid/a.png"><pre>' + "w" * 400 + "</pre><script>nowhere()</script>"
+    (tmp_path / "page.html").write_text(f"<!doctype html><body>{body}")
+    with visit((tmp_path / "page.html").as_uri(), 400) as seen:
+        assert seen.broken_images() == ["a"]
+        assert seen.is_too_wide()
+        assert seen.asked == ["http://pictures.invalid/a.png"]
+        assert any("nowhere" in complaint for complaint in seen.complaints)

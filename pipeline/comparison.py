@@ -1,0 +1,237 @@
+"""Two packages on the same held-out images: paired differences with intervals, and their pictures side by side.
+
+Both are scored now, with this code on these images: figures of another day are not comparable. A flow holds a
+challenger against the champion with it, a person any two versions (`atelier compare`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import held_out, report
+from pipeline.entry import run_stage
+from pipeline.figures import paired_rows
+from pipeline.files import sha256_file, staged_directory, write_atomic, write_json
+from pipeline.gallery import fitted, original, photograph_titles, save
+from pipeline.inference import Stylizer
+from pipeline.pages import HOUSE, template
+from pipeline.params import Evaluate, load_params
+from pipeline.progress import Progress
+from pipeline.recipes import Recipe, load_book, recipe_params
+from pipeline.scoring import HeldOut, compare_models
+from pipeline.stylize import Package
+from pipeline.workspace import PHOTOS, Workspace, find_workspace
+
+SHOWN = 6  # photographs side by side
+_SIDE = 640  # px of the longer side: three stand in a row
+
+
+@dataclass(frozen=True)
+class Side:
+    """A package that is compared: its key in the figures, how to speak of it, and what it paints with."""
+
+    key: str
+    label: str
+    stylizer: Stylizer
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Photographs by hash: the file of one where there is one, and the name that a person gave it."""
+
+    file: Callable[[str], Path | None]
+    titles: Mapping[str, str]
+
+    @staticmethod
+    def of_collection(photos: Path) -> Shown:
+        """Return what a workspace's collection holds."""
+        return Shown(lambda name: original(photos, name), photograph_titles(photos))
+
+    @staticmethod
+    def of_folder(folder: Path) -> Shown:
+        """Return what any folder holds."""
+        files = {sha256_file(path): path for path in sorted(folder.rglob("*")) if path.is_file()}
+        return Shown(files.get, {digest: path.name for digest, path in files.items()})
+
+
+def write(
+    folder: Path, first: Side, second: Side, images: HeldOut, settings: Evaluate, shown: Shown
+) -> dict[str, Any]:
+    """Fill `folder` with `comparison.json` and its pictures, and return what the file holds.
+
+    `metrics` are the first side's figures, `differences` the paired first - second; `sides` are the keys of both,
+    each of which leads to its package's digest, and `labels` say how to speak of them.
+
+    Raises:
+        ValueError: too few images, or views of different sizes.
+    """
+    bar = Progress(f"compare {first.label} with {second.label}", 2 * len(images.photographs))
+    done = iter(range(1, bar.total + 1))
+    figures, differences = compare_models(
+        second.stylizer, first.stylizer, images, settings, lambda _: bar.update(next(done, bar.total))
+    )
+    found = {
+        "format": 1,
+        "sides": [first.key, second.key],
+        "labels": {side.key: side.label for side in (first, second)},
+        first.key: first.stylizer.digest,
+        second.key: second.stylizer.digest,
+        "counts": {"photographs": len(images.photographs), "paintings": len(images.paintings)},
+        "observers": images.observers.names(),
+        "metrics": figures,
+        "differences": {f"{first.key} - {second.key}": differences},
+    }
+    with staged_directory(folder) as staged:
+        found["pictures"] = _paint(staged, first, second, images, shown)
+        write_json(staged / "comparison.json", found)
+    return found
+
+
+def _paint(folder: Path, first: Side, second: Side, images: HeldOut, shown: Shown) -> list[dict[str, Any]]:
+    """Paint the first photographs by hash with both, at more than the size they are scored at where that is there."""
+    works = []
+    for number, view in enumerate(sorted(images.photographs, key=lambda view: view.name)[:SHOWN], 1):
+        photograph = fitted(shown.file(view.name), view.pixels, _SIDE)
+        pictures = {
+            "photograph": photograph,
+            "first": first.stylizer(photograph),
+            "second": second.stylizer(photograph),
+        }
+        files = {kind: f"{number:02d}-{kind}.jpg" for kind in pictures}
+        for kind, picture in pictures.items():
+            save(folder / files[kind], picture)
+        title = shown.titles.get(view.name, view.name[:12])
+        works.append({"title": title, "width": photograph.width, "height": photograph.height, "files": files})
+    return works
+
+
+def with_champion(workspace: Workspace, recipe: str, champion: Path, label: str, folder: Path) -> dict[str, Any]:
+    """Compare the champion (or another rival) with a recipe's package, as the gate reads it: champion - model.
+
+    Args:
+        workspace: where the recipe's package and images lie.
+        recipe: the challenger.
+        champion: folder of the other package.
+        label: how to speak of it.
+        folder: to be filled, see `write`.
+
+    Raises:
+        ValueError: an unknown recipe, a package that is missing or damaged, or too few held-out images.
+    """
+    entry = load_book(workspace).recipe(recipe)
+    params = recipe_params(workspace, entry)
+    rival = Side("champion", label, Stylizer.load(champion))
+    model = Side("model", "This model", Stylizer.load(workspace.package(recipe)))
+    images = held_out.of_workspace(workspace, entry, params)
+    return write(folder, rival, model, images, params.evaluate, Shown.of_collection(workspace.collection(PHOTOS)))
+
+
+def any_two(
+    workspace: Workspace, a: Package, b: Package, photos: Path | None = None, artworks: Path | None = None
+) -> tuple[Path, dict[str, Any]]:
+    """Compare any two packages and write the page on it; return where that lies, and what was found.
+
+    Args:
+        workspace: gives the held-out images of the style of `a`, and the parameters.
+        a: one package.
+        b: the other; figures are a - b.
+        photos: a folder of photographs to take instead, with `artworks`.
+        artworks: a folder of artworks of the style.
+
+    Raises:
+        ValueError: a damaged package, only one of the two folders, a style that this workspace does not hold, or too
+            few images.
+    """
+    if (photos is None) != (artworks is None):
+        raise ValueError("--photos and --artworks belong together: name both folders, or neither")
+    one = Side("A", a.label, Stylizer.load(a.directory, expected=a.expected))
+    other = Side("B", b.label, Stylizer.load(b.directory, expected=b.expected))
+    page = workspace.work / "comparisons" / f"{_plain(a.label)}-{_plain(b.label)}.html"
+    if photos is not None and artworks is not None:
+        params = load_params(workspace.params_file)
+        judge = held_out.judge_of(workspace, one.stylizer.config)
+        images = held_out.of_folders(photos, artworks, one.stylizer.config["view"], params, None, judge)
+        shown = Shown.of_folder(photos)
+    else:
+        entry = _recipe_of(workspace, one)
+        params = recipe_params(workspace, entry)
+        images = held_out.of_workspace(workspace, entry, params)
+        shown = Shown.of_collection(workspace.collection(PHOTOS))
+    found = write(page.with_suffix(""), one, other, images, params.evaluate, shown)
+    return write_atomic(page, render(page.with_suffix(""))), found
+
+
+def render(folder: Path) -> str:
+    """Return the page of a folder that `write` filled.
+
+    Raises:
+        ValueError: it holds no comparison.
+    """
+    shown = report.compared(folder)
+    found = shown["found"]
+    counts = found["counts"]
+    facts = {found["labels"][key]: f"package {found[key]}" for key in found["sides"]}
+    facts["Images"] = f"{counts['photographs']} photographs and {counts['paintings']} paintings, held out"
+    page: str = template(HOUSE / "comparison.html").render(shown, facts=facts, sentence=sentence(found))
+    return page
+
+
+def sentence(found: Mapping[str, Any]) -> str:
+    """Return what was found in a sentence: in how many metrics each side is better beyond noise."""
+    rows = [row for row in paired_rows(found) if row["metric"].direction != "none"]
+    first, second = (found["labels"][key] for key in found["sides"])
+    better = {label: [row for row in rows if row["reading"] == f"{label} is better"] for label in (first, second)}
+    said = [
+        f"{label} is better in {len(won)} ({', '.join(row['metric'].title.lower() for row in won)})"
+        for label, won in better.items()
+        if won
+    ]
+    if not said:
+        return f"In none of {len(rows)} metrics is there a clear difference between {first} and {second}."
+    return f"Of {len(rows)} metrics, {' and '.join(said)}; in the others there is no clear difference."
+
+
+def _recipe_of(workspace: Workspace, side: Side) -> Recipe:
+    """Return the recipe a package was made by, or another of its style, with held-out images at hand."""
+    book, config = load_book(workspace), side.stylizer.config
+    style, name = config.get("style"), config.get("recipe")
+    same = sorted(
+        (each for each in book.recipes.values() if each.style == style),
+        key=lambda each: (each.name != name, each.name),
+    )
+    if same:
+        return same[0]
+    raise ValueError(
+        f"{side.label} paints in the style {style!r}, of which this workspace has no recipe "
+        f"(styles: {', '.join(book.styles) or 'none'}); name images with --photos DIR --artworks DIR"
+    )
+
+
+def _plain(label: str) -> str:
+    """Return a label as part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[-60:] or "package"
+
+
+def _command() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.comparison",
+        description="Hold a recipe's package against another on its held-out images. "
+        "Example: python -m pipeline.comparison vangogh --champion models/other --out work/comparisons/other",
+    )
+    parser.add_argument("recipe")
+    parser.add_argument("--champion", type=Path, required=True, metavar="DIR", help="folder of the other package")
+    parser.add_argument("--label", default="The champion", help="how to speak of it")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to fill")
+    arguments = parser.parse_args()
+    workspace = find_workspace(Path.cwd())
+    with_champion(workspace, arguments.recipe, arguments.champion, arguments.label, arguments.out)
+    print(f"comparison: {arguments.out}")
+
+
+if __name__ == "__main__":
+    run_stage(_command)

@@ -1,0 +1,40 @@
+"""What people call the things that are shown beside each other: the model, and the controls it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The title of a column, and a line on what it is."""
+
+    title: str
+    note: str
+
+
+_KNOWN: Mapping[str, Source] = MappingProxyType(
+    {
+        "photograph": Source("Photograph", "the photograph, untouched"),
+        "lab_transfer": Source("Lab transfer", "its colours moved to those of the artworks, without a stroke"),
+        "lab_painterly": Source("Lab and filter", "the same under a painterly filter, as any image editor has one"),
+        MODEL: Source("This model", "the model"),
+        "paintings": Source("Paintings", "held-out paintings against each other"),
+    }
+)
+
+
+def source(name: str) -> Source:
+    """Return what a source is called; one that is not known here by its own name."""
+    plain = name.replace("_", " ")
+    return _KNOWN.get(name, Source(plain.capitalize(), plain))
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return the names as they are shown: from the photograph up to model and paintings, the unknown first."""
+    order = list(_KNOWN)
+    return sorted(names, key=lambda name: (order.index(name) if name in order else -1, name))
