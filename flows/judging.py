@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pipeline.files import digest_json, read_json, write_json
 from pipeline.params import Params
 from pipeline.registry import Version
 from pipeline.terminal import child_environment, code_root
+from pipeline.vote.tally import sentences
 from pipeline.workspace import Workspace
 
 _MINUTES = 60.0  # for re-scoring one package, or rendering one report
@@ -78,7 +79,8 @@ def judge(
         MeasuringError: scoring a rival failed, or rendering the report did.
     """
     comparisons = {
-        role: _compare(workspace, recipe, version, on_line) if version else None for role, version in rivals.items()
+        role: _compare(workspace, recipe, package, role, version, on_line) if version else None
+        for role, version in rivals.items()
     }
     metrics = read_json(workspace.report(recipe) / "metrics.json")
     given = gate.judge(metrics, comparisons.get("champion"), params.gate, anchor=comparisons.get("anchor"))
@@ -89,21 +91,53 @@ def judge(
         "champion": champion.package if (champion := rivals.get("champion")) else None,
         "grounds": grounds(workspace, recipe, params, rivals),
     }
-    path = write_json(verdict_file(workspace, recipe, package), verdict)
+    write_json(verdict_file(workspace, recipe, package), verdict)
     write_json(workspace.var / "verdicts" / f"{recipe}.json", verdict)  # the last one, easy to find
-    report = report_file(workspace, recipe, package)
-    _module(workspace, "pipeline.report", [recipe, "--verdict", str(path), "--out", str(report)], on_line)
+    render(workspace, recipe, package, {}, on_line)
     return verdict
 
 
-def _compare(workspace: Workspace, recipe: str, rival: Version, on_line: Callable[[str], None]) -> dict[str, Any]:
-    result = workspace.work / "comparisons" / f"{recipe}-{rival.package[:12]}.json"
-    result.parent.mkdir(parents=True, exist_ok=True)
-    result.unlink(missing_ok=True)
-    _module(
-        workspace, "pipeline.evaluate", [recipe, "--champion", str(rival.directory), "--json", str(result)], on_line
-    )
-    comparison: dict[str, Any] = read_json(result)
+def render(
+    workspace: Workspace, recipe: str, package: str, facts: Mapping[str, str], on_line: Callable[[str], None]
+) -> Path:
+    """Write the report with the verdict, the comparison with the champion, and the votes there are; return it.
+
+    Args:
+        workspace: where.
+        recipe: whose package, with the evaluate stage's report beside it.
+        package: its digest; a verdict on it stands.
+        facts: names and text for the report, such as the version and the commit; kept with the verdict.
+        on_line: called with each line that is printed.
+
+    Raises:
+        MeasuringError: the report could not be rendered.
+    """
+    path = verdict_file(workspace, recipe, package)
+    verdict = read_json(path)
+    verdict["facts"] = {**verdict.get("facts", {}), **facts}
+    verdict["votes"] = sentences(workspace, package)
+    write_json(path, verdict)
+    report = report_file(workspace, recipe, package)
+    arguments = [recipe, "--verdict", str(path), "--out", str(report)]
+    if verdict["champion"] and (folder := _comparison(workspace, recipe, package, verdict["champion"])).is_dir():
+        arguments += ["--comparison", str(folder)]
+    _module(workspace, "pipeline.report", arguments, on_line)
+    return report
+
+
+def _comparison(workspace: Workspace, recipe: str, package: str, rival: str) -> Path:
+    """Return the folder of the comparison of a recipe's package with the package `rival`."""
+    return workspace.work / "comparisons" / f"{recipe}-{package[:12]}-{rival[:12]}"
+
+
+def _compare(
+    workspace: Workspace, recipe: str, package: str, role: str, rival: Version, on_line: Callable[[str], None]
+) -> dict[str, Any]:
+    folder = _comparison(workspace, recipe, package, rival.package)
+    label = f"{role.capitalize()} v{rival.version}"
+    arguments = [recipe, "--champion", str(rival.directory), "--label", label, "--out", str(folder)]
+    _module(workspace, "pipeline.comparison", arguments, on_line)
+    comparison: dict[str, Any] = read_json(folder / "comparison.json")
     return comparison
 
 

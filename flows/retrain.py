@@ -25,7 +25,7 @@ from flows import commit as git
 from flows import judging
 from flows.guard import only_one
 from flows.preflight import preflight, ready
-from flows.show import BuildShow, link, markdown, note, quality, say
+from flows.show import BuildShow, link, markdown, note, pictures, quality, say
 from flows.stages import StageFailedError, reproduce
 from pipeline import registry, tracking
 from pipeline.files import read_json, sha256_file, write_atomic, write_json
@@ -132,6 +132,7 @@ def judge(recipe: str, package: str) -> Result:
             say(f"  {line}")
     markdown(judging.as_markdown(verdict), "verdict", recipe)
     link(judging.report_file(workspace, recipe, package), f"Report on {recipe}", "report", recipe)
+    pictures(workspace.report(recipe) / "sheets", f"Pictures of {recipe}", "pictures", recipe)
     return verdict
 
 
@@ -152,9 +153,10 @@ def register(recipe: str, verdict: Result) -> int:
         **{f"{kind}_digest": digest for kind, digest in manifest["digests"].items()},
     }
     registered = registry.register(workspace, recipe, tags)
+    report = complete_report(workspace, recipe, manifest["package"], registered.version, tags)
     if registered.new:
         tag(workspace, recipe, registered.version, made_from)
-        file_evaluation(workspace, recipe, manifest["package"])
+        file_evaluation(workspace, recipe, manifest["package"], report)
     else:  # it may be judged anew, on other grounds
         now = {key: tags[key] for key in ("verdict", "verdict_sentence")}
         registry.set_tags(workspace, recipe, registered.version, now)
@@ -230,11 +232,21 @@ def tag(workspace: Workspace, recipe: str, version: int, made_from: dict[str, st
         say(f"{recipe}: version {version} is not tagged: {error}")
 
 
-def file_evaluation(workspace: Workspace, recipe: str, package: str) -> None:
-    """Put scores, report and gallery into the run of the version in MLflow."""
+def complete_report(workspace: Workspace, recipe: str, package: str, version: int, tags: dict[str, str]) -> Path:
+    """Write into the report what is known only now, version and commit among it; return where it lies."""
+    facts = {"Version": f"{recipe} v{version}", "Commit": tags["git_commit"], "dvc.lock": tags["dvc_lock"]}
+    try:
+        return judging.render(workspace, recipe, package, facts, note)
+    except judging.MeasuringError as error:  # the model is built and judged; that is not lost over a page
+        say(f"{recipe}: the report lacks version and commit: {error}")
+        return judging.report_file(workspace, recipe, package)
+
+
+def file_evaluation(workspace: Workspace, recipe: str, package: str, report: Path) -> None:
+    """Put scores, report and pictures into the run of the version in MLflow."""
     log = tracking.training_log(workspace, recipe)
     run_id = tracking.run_of(workspace, recipe, log.key if log else package)
-    tracking.log_evaluation(workspace, recipe, run_id)
+    tracking.log_evaluation(workspace, recipe, run_id, report)
     tracking.finish(workspace, run_id, succeeded=True)
 
 

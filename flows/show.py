@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import io
 import logging
 import re
 import sys
@@ -26,6 +28,8 @@ from pipeline.quality import facts, summary
 from pipeline.tracking import TrainingLog, training_log
 from pipeline.workspace import Workspace
 
+_SHEETS = {"overview": "Photographs and paintings", "worst": "Where it does worst: before, after, what was changed"}
+_PICTURE = 900  # px
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -63,6 +67,27 @@ def markdown(text: str, *key: str) -> None:
 def link(path: Path, text: str, *key: str) -> None:
     """Show a link to a local file in Prefect."""
     _shown(create_link_artifact, path.resolve().as_uri(), text, key=_key(*key))
+
+
+def pictures(folder: Path, title: str, *key: str) -> None:
+    """Show a report's overview and worst cases in Prefect, in the text itself: its UI opens no local file."""
+    parts = [f"## {title}"]
+    for name, words in _SHEETS.items():
+        if (folder / f"{name}.jpg").is_file():
+            parts += [f"### {words}", f"![{words}](data:image/jpeg;base64,{_light(folder / f'{name}.jpg')})"]
+    markdown("\n\n".join(parts), *key)
+
+
+def _light(path: Path) -> str:
+    """Return a picture in base64, so reduced that the server's database does not grow by megabytes a run."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        small = image.convert("RGB")
+    small.thumbnail((_PICTURE, 2 * _PICTURE))
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=72)
+    return base64.b64encode(stream.getvalue()).decode()
 
 
 def quality(workspace: Workspace, collection: str) -> None:
