@@ -324,23 +324,52 @@ def evaluate(
     artworks: Annotated[Path, typer.Option(help="Folder of artworks of the style that it never saw.")],
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the metrics here.")] = None,
     training: Annotated[Path | None, typer.Option(help="Folder of training artworks, to look for copies.")] = None,
+    judge: Annotated[
+        Path | None, typer.Option(help="Folder of the style's judge; without, this workspace's, if it has one.")
+    ] = None,
 ) -> None:
     """Score any package on any folders, beside the controls."""
     from pipeline.params import load_params
 
     workspace = context.obj.workspace_if_any() or Workspace(code_root())
-    for folder in (package, photos, artworks, *([training] if training else [])):
+    for folder in filter(None, (package, photos, artworks, training, judge)):
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
     params = load_params(workspace.params_file)
     from pipeline.evaluate import score_folders
+    from pipeline.held_out import judge_of
+    from pipeline.inference import read_config
 
-    metrics = score_folders(package, photos, artworks, params, training)
+    judge = judge or judge_of(workspace, read_config(package))
+    metrics = score_folders(package, photos, artworks, params, training, judge)
     show.metrics(metrics)
     if json_file is not None:
         from pipeline.files import write_json
 
         out.print(f"metrics: {shown(write_json(json_file, metrics))}")
+
+
+@app.command(epilog="Example: atelier judge monet")
+def judge(
+    context: typer.Context,
+    style: Annotated[str, typer.Argument(help="Whose judge.")],
+    renew: Annotated[bool, typer.Option("--renew", help="Train the next version, on today's images.")] = False,
+) -> None:
+    """Tell what a style's frozen judge was trained on and what it is worth; train it if there is none."""
+    from pipeline.observers.facts import read_facts
+
+    workspace = context.obj.workspace()
+    folder = workspace.judge(check_name(style, "style"))
+    if renew or read_facts(folder) is None:
+        options = ["--force", "--single-item"] if renew else []
+        if run_module(workspace, "dvc", ["repro", *options, f"judge@{style}"]):
+            raise typer.Exit(1)
+    facts = read_facts(folder)
+    if facts is None:
+        raise ValueError(f"{folder} holds no judge after training; see what was printed above")
+    show.judge(facts, folder)
+    if renew:
+        hint(workspace, "retrain")
 
 
 @app.command(epilog="Example: atelier vote monet --against lab_transfer")
@@ -363,6 +392,33 @@ def vote(
         command.show_tally(workspace, name)
     else:
         command.run(workspace, name, against, count, port, browser)
+
+
+@app.command(epilog="Example: atelier compare monet@4 monet@champion")
+def compare(
+    context: typer.Context,
+    a: Annotated[str, typer.Argument(metavar="A", help="NAME (its champion), NAME@3, NAME@challenger, or a folder.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other, named likewise.")],
+    photos: Annotated[Path | None, typer.Option(help="Folder of photographs, in place of the held-out ones.")] = None,
+    artworks: Annotated[Path | None, typer.Option(help="Folder of artworks, in place of the held-out ones.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures here.")] = None,
+) -> None:
+    """Compare two packages on the same images: paired differences with intervals, and a page of pictures."""
+    from pipeline.stylize import find_package
+
+    workspace = context.obj.workspace()
+    for folder in (photos, artworks):
+        if folder is not None and not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder")
+    packages = find_package(workspace, a), find_package(workspace, b)
+    from pipeline import comparison
+
+    page, found = comparison.any_two(workspace, *packages, photos, artworks)
+    show.comparison(found, page)
+    if json_file is not None:
+        from pipeline.files import write_json
+
+        out.print(f"figures: {shown(write_json(json_file, found))}")
 
 
 @app.command(epilog="Example: atelier calibrate --minutes 30 --write")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import load_file
@@ -42,10 +43,25 @@ class Stylizer:
             ValueError: a file is missing or changed, or the package is not the expected one.
         """
         digest = verify_package(package, expected)
-        config = read_json(package / "config.json")
+        config = read_config(package)
         network = build_network(config["network"])
         network.load_state_dict(load_file(package / "generator.safetensors"))
         return cls(network, config, digest, torch.device(device))
+
+    @classmethod
+    def of_training(cls, networks: Path, config: dict[str, Any]) -> Stylizer:
+        """Return a state that the trainer kept as the model of a package of the same training, for scoring alone.
+
+        Args:
+            networks: a file of networks, as the train stage writes it.
+            config: the package's.
+
+        Raises:
+            ValueError: a weight is not finite.
+        """
+        network = build_network(config["network"])
+        network.load_state_dict(generator_weights(networks))
+        return cls(network, config, "", torch.device("cpu"))
 
     def __call__(
         self, image: Image.Image, *, strength: float = 1.0, preserve_color: bool = False
@@ -95,6 +111,35 @@ def build_network(description: dict[str, Any]) -> nn.Module:
     if name not in NETWORKS:
         raise ValueError(f"the package holds a {name!r} network; this version knows {', '.join(NETWORKS)}")
     return NETWORKS[name](**description["arguments"])
+
+
+def read_config(package: Path) -> dict[str, Any]:
+    """Return the config of a package folder.
+
+    Raises:
+        ValueError: the folder holds none.
+    """
+    if not (package / "config.json").is_file():
+        raise ValueError(f"{package} is no model package: it has no config.json")
+    config: dict[str, Any] = read_json(package / "config.json")
+    return config
+
+
+def generator_weights(path: Path) -> dict[str, Tensor]:
+    """Return the averaged generator's weights from a file of the trainer's.
+
+    Raises:
+        ValueError: a weight is not finite.
+    """
+    prefix = "generator."
+    with np.load(path, allow_pickle=False) as arrays:
+        weights = {
+            key.removeprefix(prefix): torch.from_numpy(arrays[key]) for key in arrays.files if key.startswith(prefix)
+        }
+    for name, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise ValueError(f"weight {name} of {path} is not finite: the training failed; lower train.learning_rate")
+    return weights
 
 
 def verify_package(package: Path, expected: str | None = None) -> str:

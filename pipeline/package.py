@@ -21,7 +21,7 @@ from pipeline.data import read_index
 from pipeline.entry import run_stage
 from pipeline.files import read_json, sha256_file, staged_directory, write_atomic, write_json
 from pipeline.images import grid
-from pipeline.inference import Stylizer, build_network, package_digest
+from pipeline.inference import Stylizer, build_network, generator_weights, package_digest
 from pipeline.workspace import PHOTOS, Workspace
 
 TRAINED_ON = "trained_on.json"
@@ -58,23 +58,6 @@ def main(recipe: str, workspace: Workspace) -> Path:
         _write_preview(folder, Stylizer(network, config, "", torch.device("cpu")), workspace.prepared(PHOTOS))
         write_manifest(folder, digests)
     return workspace.package(recipe)
-
-
-def generator_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Return the averaged generator's weights from the trainer's file.
-
-    Raises:
-        ValueError: a weight is not finite.
-    """
-    prefix = "generator."
-    with np.load(path, allow_pickle=False) as arrays:
-        weights = {
-            key.removeprefix(prefix): torch.from_numpy(arrays[key]) for key in arrays.files if key.startswith(prefix)
-        }
-    for name, weight in weights.items():
-        if not torch.isfinite(weight).all():
-            raise ValueError(f"weight {name} of {path} is not finite: the training failed; lower train.learning_rate")
-    return weights
 
 
 def export_onnx(network: nn.Module, path: Path, downsamplings: int) -> None:

@@ -153,6 +153,16 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Judge:
+    """The frozen judge of a style, see `pipeline.judge`."""
+
+    steps: Annotated[int, Between(1, 1_000_000)]
+    batch: Annotated[int, Between(2, 4096)]  # paintings a step, and as many photographs
+    channels: Annotated[int, Between(2, 512)]  # after the first convolution
+    learning_rate: Annotated[float, Between(1e-6, 1)]
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """How a package is scored."""
 
@@ -204,6 +214,7 @@ class Params:
     prepare: Prepare
     train: Train
     cut: Cut
+    judge: Judge
     evaluate: Evaluate
     gate: Gate
     retrain: Retrain

@@ -63,7 +63,8 @@ class RecipePlan:
 def stages_of(recipe: Recipe) -> tuple[str, ...]:
     """Return the names of a recipe's stages in dvc.yaml, in the order in which they run."""
     name, style = recipe.name, recipe.style
-    return ("prepare_photos", f"prepare@{style}", f"train@{name}", f"package@{name}", f"evaluate@{name}")
+    prepared = ("prepare_photos", f"prepare@{style}", f"judge@{style}")
+    return (*prepared, f"train@{name}", f"package@{name}", f"evaluate@{name}")
 
 
 def plan(workspace: Workspace) -> list[RecipePlan]:
@@ -131,8 +132,14 @@ def _recipe_plan(
 
 
 def _feeds(earlier: str, later: str) -> bool:
-    """Whether `later` follows from `earlier` in the chain; the two collections do not feed each other."""
-    return not (earlier.startswith("prepare") and later.startswith("prepare"))
+    """Whether a change of `earlier` makes `later` run: the collections do not feed each other, nor the frozen judge.
+
+    The judge is none of what a model is made from: it feeds the evaluation alone.
+    """
+    kinds = earlier.partition("@")[0], later.partition("@")[0]
+    if kinds[0] == "judge":
+        return kinds[1] == "evaluate"
+    return not (kinds[0].startswith("prepare") and kinds[1] in ("prepare_photos", "prepare", "judge"))
 
 
 def _read(change: Any, locked: Mapping[str, Any], values: Mapping[str, Tree]) -> list[Reason]:

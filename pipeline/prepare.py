@@ -97,6 +97,7 @@ def main(collection: str, workspace: Workspace, params: Params) -> Path:
         write_json(staging / "index.json", _index(collection, entries, recipe))
     sheet = contact_sheet.render(collection, folder, entries, made, recipe.crop, workspace.work / "cache" / "sheets")
     write_atomic(workspace.sheet(collection), sheet)
+    write_atomic(workspace.prepared_once(collection), "prepared\n")
     return final
 
 

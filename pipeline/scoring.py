@@ -108,47 +108,76 @@ class Scores:
         }
 
 
+class Scorer:
+    """Held-out images with every control measured once; then any number of models beside them."""
+
+    def __init__(self, held_out: HeldOut, settings: Evaluate, palette: Palette) -> None:
+        """Measure the controls.
+
+        Args:
+            held_out: at least two photographs and two paintings that no model scored was made from.
+            settings: how finely to measure.
+            palette: `lab_mean` and `lab_std` of the training paintings, for the recoloured controls.
+
+        Raises:
+            ValueError: too few images, or views of different sizes.
+        """
+        self._held_out = held_out
+        self._suite = held_out.suite(settings)
+        self._photographs = tuple(view.pixels for view in held_out.photographs)
+        repaint = {name: _with_palette(control, palette) for name, control in CONTROLS.items()}
+        self._outputs = {name: tuple(map(control, self._photographs)) for name, control in repaint.items()}
+        self._controls = {
+            name: self._suite.measure(outputs) | self._suite.moving(repaint[name])
+            for name, outputs in self._outputs.items()
+        }
+        self._upper = self._suite.upper()
+
+    def score(
+        self, stylize: Stylize, painted: Painted | None = None, snapshots: Sequence[Stylize] = ()
+    ) -> Scores:
+        """Return the scores of `stylize` and of every control, all on the same images and resamples.
+
+        Args:
+            stylize: photograph in, picture of the same size out.
+            painted: told about progress.
+            snapshots: earlier states of the model, from the end of its training.
+
+        Raises:
+            ValueError: an output that has not its photograph's size.
+        """
+        outputs = paint_all(stylize, self._photographs, painted)
+        model = self._suite.measure(outputs) | self._suite.moving(_on_pixels(stylize))
+        earlier = (paint_all(snapshot, self._photographs) for snapshot in snapshots)
+        model |= self._suite.settled(model["style/patch_swd"], earlier)
+        return Scores(
+            metrics=figures(model),
+            controls={name: figures(samples) for name, samples in self._controls.items()} | {UPPER: self._upper},
+            differences={f"{name} - model": differences(found, model) for name, found in self._controls.items()},
+            checks=_checks(self._photographs, outputs),
+            counts={"photographs": len(self._photographs), "paintings": len(self._held_out.paintings)},
+            observers=self._held_out.observers.names(),
+            names=tuple(view.name for view in self._held_out.photographs),
+            outputs={"model": outputs, **self._outputs},
+            each=self._suite.each(outputs),
+            nearest=_nearest(self._suite, outputs, self._held_out),
+        )
+
+
 def score(
     stylize: Stylize,
     held_out: HeldOut,
     settings: Evaluate,
     palette: Palette,
     painted: Painted | None = None,
+    snapshots: Sequence[Stylize] = (),
 ) -> Scores:
-    """Return the scores of `stylize` and of every control, all on the same images and resamples.
-
-    Args:
-        stylize: photograph in, picture of the same size out.
-        held_out: at least two photographs and two paintings that `stylize` was not made from.
-        settings: how finely to measure.
-        palette: `lab_mean` and `lab_std` of the training paintings, for the recoloured control.
-        painted: told about progress.
+    """Return the scores of one model, see `Scorer`.
 
     Raises:
         ValueError: too few images, views of different sizes, or an output that has not its photograph's size.
     """
-    suite = held_out.suite(settings)
-    photographs = tuple(view.pixels for view in held_out.photographs)
-    outputs = {"model": paint_all(stylize, photographs, painted)}
-    for name, control in CONTROLS.items():
-        outputs[name] = tuple(control(photograph, palette) for photograph in photographs)
-    samples = {name: suite.measure(pictures) for name, pictures in outputs.items()}
-    samples["model"] |= suite.moving(_on_pixels(stylize))
-    for name, control in CONTROLS.items():
-        samples[name] |= suite.moving(_with_palette(control, palette))
-    model = samples["model"]
-    return Scores(
-        metrics=figures(model),
-        controls={name: figures(samples[name]) for name in CONTROLS} | {UPPER: suite.upper()},
-        differences={f"{name} - model": differences(samples[name], model) for name in CONTROLS},
-        checks=_checks(photographs, outputs["model"]),
-        counts={"photographs": len(photographs), "paintings": len(held_out.paintings)},
-        observers=held_out.observers.names(),
-        names=tuple(view.name for view in held_out.photographs),
-        outputs=outputs,
-        each=suite.each(outputs["model"]),
-        nearest=_nearest(suite, outputs["model"], held_out),
-    )
+    return Scorer(held_out, settings, palette).score(stylize, painted, snapshots)
 
 
 def compare_models(

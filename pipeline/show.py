@@ -133,6 +133,36 @@ def metrics(found: Mapping[str, Any]) -> None:
     out.print(table)
 
 
+def comparison(found: Mapping[str, Any], page: Path) -> None:
+    """Show the paired differences of two packages, who is better by each metric, and where the page lies."""
+    from pipeline.figures import paired_rows
+
+    labels = {found["labels"][key]: key for key in found["sides"]}
+    table = Table("metric", *found["sides"], "difference", "95 %", "better", box=None, pad_edge=False)
+    for row in paired_rows(found):
+        name = f"{row['metric'].name} {row['metric'].arrow}"
+        better = labels.get(row["reading"].removesuffix(" is better"), "")  # nobody, unless beyond noise
+        table.add_row(name, row["first"], row["second"], row["difference"], row["interval"], better)
+    counts = found["counts"]
+    out.print(f"on {counts['photographs']} photographs and {counts['paintings']} paintings, paired:")
+    for label, key in labels.items():
+        out.print(f"  {key}: {label}", markup=False)
+    out.print(table)
+    out.print(f"side by side: {shown(page)}", markup=False)
+
+
+def judge(facts: Mapping[str, Any], folder: Path) -> None:
+    """Show a judge's version, what it was trained on, and how it does on held-out images."""
+    out.print(f"judge of {facts['style']}, version {facts['version'][:12]}")
+    columns = ("collection", "trained on", "taken for paintings, held out", "in light alone")
+    table = Table(*columns, box=None, pad_edge=False)
+    for name, images in facts["trained_on"].items():
+        rates = facts["held_out"][name]
+        table.add_row(name, str(len(images)), *(f"{rates[f'judge/{kind}']:.0%}" for kind in ("colour", "luminance")))
+    out.print(table)
+    out.print(f"it lies in {shown(folder)}; new artworks leave it as it is")
+
+
 def quality(workspace: Workspace, facts: Facts, params: Params, page: Path, browser: bool) -> None:
     """Show a collection's training-set score, what is in the way, what would raise it, and the page on it."""
     from pipeline.quality import score, summary

@@ -52,6 +52,14 @@ class Workspace:
         """Packed crops of a collection."""
         return self.root / "data" / "prepared" / name
 
+    def prepared_once(self, name: str) -> Path:
+        """A file that always holds the same: for a stage that comes after `prepare`, but not with every artwork."""
+        return self.root / "data" / "prepared" / f"{name}.once"
+
+    def judge(self, style: str) -> Path:
+        """The frozen judge of a style."""
+        return self.root / "judges" / style
+
     def sheet(self, name: str) -> Path:
         """The contact sheet of a collection: originals beside their crops."""
         return self.root / "data" / "sheets" / f"{name}.jpg"

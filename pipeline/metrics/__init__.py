@@ -24,6 +24,7 @@ class Metric:
     low: float = 0.0
     high: float = math.inf
     optional: bool = False  # measured only where weights, or enough images, are at hand
+    tells: tuple[str, ...] = ()  # rungs of the ladder that it must tell apart, best first: see benchmarks/ladder.py
 
     @property
     def arrow(self) -> str:
@@ -39,6 +40,7 @@ _DECLARED = (
         "of the paintings' own spread",
         "Sliced Wasserstein distance between 7x7 colour patches of the outputs and of held-out paintings, "
         "over a Laplacian pyramid in Lab; every level counts alike, relative to the paintings' deviation there.",
+        tells=("paintings", "model", "early", "photograph", "noise"),
     ),
     Metric(
         "style/texture_swd",
@@ -46,6 +48,7 @@ _DECLARED = (
         "lower",
         "of the paintings' own spread",
         "The same on contrast-normalised luminance: texture apart from palette and lighting.",
+        tells=("paintings", "model", "lab_transfer", "noise"),
     ),
     Metric(
         "style/palette",
@@ -54,6 +57,7 @@ _DECLARED = (
         "Lab units",
         "Sliced Wasserstein distance between the colours of outputs and paintings; "
         "a shift of all colours by d scores d.",
+        tells=("paintings", "photograph"),
     ),
     Metric(
         "style/kid",
@@ -63,6 +67,7 @@ _DECLARED = (
         "Unbiased squared kernel distance (KID) between a frozen network's features of outputs and of paintings; "
         "0 is no difference, and chance alone goes below it. Comparable only where the same network looked.",
         low=-math.inf,
+        tells=("paintings", "model", "lab_transfer", "photograph"),
     ),
     Metric(
         "style/frechet",
@@ -74,6 +79,25 @@ _DECLARED = (
         optional=True,
     ),
     Metric(
+        "judge/colour",
+        "Deceives the judge",
+        "higher",
+        "share of windows",
+        "Share of the outputs that a frozen judge, trained on this hand's paintings against photographs, takes for "
+        "paintings. What held-out paintings reach is the goal; above them, something fools it.",
+        high=1.0,
+        tells=("paintings", "model", "lab_transfer", "photograph"),
+    ),
+    Metric(
+        "judge/luminance",
+        "Deceives the judge, in light alone",
+        "higher",
+        "share of windows",
+        "The same of a judge that sees light without colour: a palette cannot persuade it, brushwork can.",
+        high=1.0,
+        tells=("paintings", "model", "lab_transfer"),
+    ),
+    Metric(
         "content/structure",
         "Structure kept",
         "higher",
@@ -82,6 +106,7 @@ _DECLARED = (
         "weighted by the photograph's contrast; blur and rubble fall, strokes and recolouring do not.",
         low=-1.0,
         high=1.0,
+        tells=("photograph", "model", "blurred", "noise"),
     ),
     Metric(
         "content/edges",
@@ -91,6 +116,7 @@ _DECLARED = (
         "Agreement of luminance gradients with the photograph's on an 80-cell thumbnail.",
         low=-1.0,
         high=1.0,
+        tells=("photograph", "model", "noise"),
     ),
     Metric(
         "content/lpips",
@@ -106,6 +132,7 @@ _DECLARED = (
         "higher",
         "1 = as the photographs",
         "Mean distance between two outputs, relative to that between their photographs; 0 is one picture for all.",
+        tells=("photograph", "one"),
     ),
     Metric(
         "diversity/modes",
@@ -114,6 +141,16 @@ _DECLARED = (
         "1 = as the photographs",
         "How many different pictures the outputs amount to (Vendi score), relative to the photographs: "
         "it falls where many photographs become one of a few pictures.",
+        tells=("photograph", "one"),
+    ),
+    Metric(
+        "stability/snapshots",
+        "Unsettled",
+        "lower",
+        "of the distance itself",
+        "How much brushwork and colour still varied over the last tenths of the training: the deviation of its "
+        "distance over the snapshots, relative to their mean. Large: stopping elsewhere gives another model.",
+        optional=True,
     ),
     Metric(
         "distortion/mse",
@@ -138,6 +175,7 @@ _DECLARED = (
         "1 = as held-out paintings",
         "Distance of an output to the nearest training image or crop, relative to that of held-out paintings; "
         "near 0 the model pastes what it saw.",
+        tells=("model", "pasted"),
     ),
     Metric(
         "joint/score",
@@ -147,6 +185,7 @@ _DECLARED = (
         "(2 - structure kept) x (1 + brushwork and colour): the form of ArtFID, but not its features, "
         "so no figure to hold against published ones.",
         low=1.0,
+        tells=("model", "photograph", "noise"),
     ),
     Metric(
         "temporal/flicker",
@@ -155,6 +194,7 @@ _DECLARED = (
         "L units",
         "Root mean square change of luminance where windows of one photograph, a few pixels apart, show the same "
         "place; 0 is paint that stays where it was.",
+        tells=("photograph", "noise"),
     ),
 )
 

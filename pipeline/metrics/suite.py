@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pipeline.metrics import bootstrap, metric
 from pipeline.metrics.bootstrap import Figure, Samples
 from pipeline.metrics.content import Content
+from pipeline.metrics.deception import Deception
 from pipeline.metrics.distortion import Distortion
 from pipeline.metrics.diversity import Diversity
 from pipeline.metrics.joint import joint
@@ -15,10 +16,11 @@ from pipeline.metrics.memorisation import Memorisation, Nearest
 from pipeline.metrics.modes import Modes
 from pipeline.metrics.perceptual import PerceptualDistance
 from pipeline.metrics.references import Family, Pixels, References, Settings
+from pipeline.metrics.stability import unsettled
 from pipeline.metrics.style import Style
 from pipeline.metrics.temporal import Repaint, Temporal
 
-FAMILIES = (Style, Kernel, Content, PerceptualDistance, Diversity, Modes, Distortion, Memorisation)
+FAMILIES = (Style, Kernel, Deception, Content, PerceptualDistance, Diversity, Modes, Distortion, Memorisation)
 
 
 class Suite:
@@ -50,6 +52,17 @@ class Suite:
         """Return samples of what needs the model itself: how it paints photographs that moved a little."""
         return self._temporal.measure(repaint, self._resamples)
 
+    def settled(self, model: Samples, snapshots: Iterable[Sequence[Pixels]]) -> dict[str, Samples]:
+        """Return samples of how much brushwork and colour varied over the end of the training.
+
+        Args:
+            model: its samples of `style/patch_swd`.
+            snapshots: the outputs of each earlier state of the model.
+        """
+        style = next(family for family in self._families if isinstance(family, Style))
+        earlier = [style.measure(outputs, self._resamples)["style/patch_swd"] for outputs in snapshots]
+        return unsettled([model, *earlier])
+
     def nearest(self, outputs: Sequence[Pixels]) -> list[Nearest]:
         """Return each output's nearest training image; empty where there are none."""
         family = next(family for family in self._families if isinstance(family, Memorisation))
@@ -67,7 +80,7 @@ class Suite:
         """Return what can be said of every single output, by metric."""
         result: dict[str, list[float]] = {}
         for family in self._families:
-            if isinstance(family, Style | Content | Distortion):
+            if isinstance(family, Style | Deception | Content | Distortion):
                 result |= {name: [float(x) for x in values] for name, values in family.each(outputs).items()}
         return result
 

@@ -13,13 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.intake.drops import printable
+from pipeline.observers.facts import read_facts
 from pipeline.params import load_params
 from pipeline.removal.advice import Advice, advise
 from pipeline.removal.matches import Match, find, near_duplicates, some
 from pipeline.removal.remove import by_collection, remove
 from pipeline.removal.undo import undo
 from pipeline.terminal import hint, out, run_module, shown
-from pipeline.workspace import Workspace
+from pipeline.workspace import PHOTOS, Workspace
 
 _LIE = ("lie there only as copies", "lies there only as a copy")
 _ROWS = 30  # of a table: more scroll its beginning out of sight
@@ -44,6 +45,7 @@ def run(
     _show(matches, near_duplicates(workspace, matches))
     if dry_run:
         _tell_versions(workspace, matches)
+        _tell_judges(workspace, matches)
         out.print("nothing was changed (--dry-run)")
         return 0
     if present:
@@ -70,6 +72,7 @@ def run(
         for advice in _tell_versions(workspace, matches)
         if (status := _offer_way_back(workspace, advice, reason, ask=ask))
     ]
+    _tell_judges(workspace, matches)
     hint(workspace, "plan", "retrain")
     return failed[0] if failed else 0
 
@@ -168,6 +171,17 @@ def _tell_versions(workspace: Workspace, matches: Sequence[Match]) -> list[Advic
             numbers = some([_numbered(version.version, version.aliases) for version in advice.unknown])
             out.print(f"{advice.name}: not recorded what these versions were trained on: {numbers}", markup=False)
     return found
+
+
+def _tell_judges(workspace: Workspace, matches: Sequence[Match]) -> None:
+    """Name the judges that were trained on the images: a frozen one stays as it is until somebody renews it."""
+    gone = by_collection(matches)
+    for style in (name for name in workspace.collections() if name != PHOTOS):
+        facts = read_facts(workspace.judge(style)) or {"trained_on": {}}
+        count = sum(len(gone.get(name, set()) & set(images)) for name, images in facts["trained_on"].items())
+        if count:
+            out.print(f"the judge of {style} was trained on {_images(count)} of these", markup=False)
+            hint(workspace, f"judge {style} --renew")
 
 
 def _offer_way_back(workspace: Workspace, advice: Advice, reason: str, *, ask: bool) -> int:

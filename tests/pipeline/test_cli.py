@@ -52,8 +52,8 @@ def _plain(text: str) -> str:
 
 def test_there_are_the_commands_that_were_promised() -> None:
     promised = (
-        "ingest fetch remove report plan retrain promote hold rollback status stylize evaluate calibrate doctor "
-        "preset samples vote"
+        "ingest fetch remove report plan retrain promote hold rollback status stylize evaluate compare judge vote "
+        "calibrate doctor preset samples"
     )
     assert sorted(promised.split()) == COMMANDS
 
@@ -213,7 +213,8 @@ def test_stylize_without_champion_offers_the_package(workspace: Path, capsys: py
     package = workspace / "models" / "ink"
     package.mkdir(parents=True)
     (package / "manifest.json").write_text("{}")
-    assert f"use --model {package}" in _error(capsys, "-C", workspace, "stylize", "a.jpg", "b.jpg", "--model", "ink")
+    told = _error(capsys, "-C", workspace, "stylize", "a.jpg", "b.jpg", "--model", "ink")
+    assert f"name its folder: {package}" in told
     assert "no such file" in _error(capsys, "-C", workspace, "stylize", "no.jpg", "b.jpg", "--model", package)
 
 

@@ -45,6 +45,11 @@ def test_new_artworks_of_one_style_leave_the_other_alone() -> None:
     ]
 
 
+def test_a_new_judge_scores_anew_and_trains_nothing() -> None:
+    found = _why({"judge@ink": [{"changed deps": {"params.yaml": {"judge": "modified"}}}]})["ink"]
+    assert [(stage, kind) for stage, kind, _ in found] == [("judge@ink", "params"), ("evaluate@ink", "upstream")]
+
+
 def test_photographs_concern_every_recipe_but_no_style() -> None:
     found = _why({"prepare_photos": [{"changed deps": {"data/photos": "modified"}}]})
     for recipe in ("monet", "ink"):
@@ -80,7 +85,7 @@ def test_a_stage_that_never_ran_is_new_and_not_a_list_of_missing_files() -> None
     lock = {stage: entry for stage, entry in LOCK.items() if "ink" not in stage and stage != "prepare_photos"}
     found = explain(status, lock, VALUES, BOOK)[1]
     assert found.kinds == ("new",)
-    assert [reason.detail for stage in found.stages for reason in stage.reasons] == ["never built"] * 5
+    assert [reason.detail for stage in found.stages for reason in stage.reasons] == ["never built"] * 6
 
 
 def test_the_stages_are_those_of_dvc_yaml_in_its_order() -> None:
