@@ -121,7 +121,7 @@ def render(
     arguments = [recipe, "--verdict", str(path), "--out", str(report)]
     if verdict["champion"] and (folder := _comparison(workspace, recipe, package, verdict["champion"])).is_dir():
         arguments += ["--comparison", str(folder)]
-    _module(workspace, "pipeline.report", arguments, on_line)
+    _module(workspace, "pipeline.reports.report", arguments, on_line)
     return report
 
 
@@ -136,7 +136,7 @@ def _compare(
     folder = _comparison(workspace, recipe, package, rival.package)
     label = f"{role.capitalize()} v{rival.version}"
     arguments = [recipe, "--champion", str(rival.directory), "--label", label, "--out", str(folder)]
-    _module(workspace, "pipeline.comparison", arguments, on_line)
+    _module(workspace, "pipeline.reports.comparison", arguments, on_line)
     comparison: dict[str, Any] = read_json(folder / "comparison.json")
     return comparison
 

@@ -411,7 +411,7 @@ def compare(
         if folder is not None and not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
     packages = find_package(workspace, a), find_package(workspace, b)
-    from pipeline import comparison
+    from pipeline.reports import comparison
 
     page, found = comparison.any_two(workspace, *packages, photos, artworks)
     show.comparison(found, page)

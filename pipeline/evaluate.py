@@ -11,13 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline import gallery, held_out, model_card, plots, report
+from pipeline import held_out
 from pipeline.entry import run_stage
 from pipeline.files import staged_directory, write_atomic, write_json
 from pipeline.inference import Stylizer
 from pipeline.params import Params
 from pipeline.progress import Progress
 from pipeline.recipes import load_book, recipe_params
+from pipeline.reports import gallery, model_card, plots, report
 from pipeline.scoring import score, summary
 from pipeline.workspace import PHOTOS, Workspace, find_workspace
 

@@ -135,7 +135,7 @@ def metrics(found: Mapping[str, Any]) -> None:
 
 def comparison(found: Mapping[str, Any], page: Path) -> None:
     """Show the paired differences of two packages, who is better by each metric, and where the page lies."""
-    from pipeline.figures import paired_rows
+    from pipeline.reports.figures import paired_rows
 
     labels = {found["labels"][key]: key for key in found["sides"]}
     table = Table("metric", *found["sides"], "difference", "95 %", "better", box=None, pad_edge=False)

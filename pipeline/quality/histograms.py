@@ -1,4 +1,4 @@
-"""Histograms as inline SVG, in the manner of `pipeline.charts`: the page's colours, no script."""
+"""Histograms as inline SVG, in the manner of `pipeline.reports.charts`: the page's colours, no script."""
 
 from __future__ import annotations
 

@@ -332,7 +332,7 @@ def test_an_unknown_recipe_is_named(studio: Workspace) -> None:
 
 
 def test_the_original_photograph_hangs_in_the_gallery_when_it_is_there(tmp_path: Path) -> None:
-    from pipeline.gallery import write_gallery
+    from pipeline.reports.gallery import write_gallery
     from tests.pipeline.pictures import encoded, texture
 
     data = encoded(texture(1, 1600, 800), "JPEG")

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.metrics import REGISTRY
 from pipeline.recipes import Recipe
-from pipeline.sources import in_order, source
+from pipeline.reports.sources import in_order, source
 
 
 def write(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Recipe) -> str:

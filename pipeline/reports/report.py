@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import charts
 from pipeline.entry import run_stage
-from pipeline.figures import paired_rows, percent, reading, short, span
 from pipeline.files import read_json, write_atomic
 from pipeline.metrics import REGISTRY
 from pipeline.pages import HOUSE, template
-from pipeline.sources import MODEL, in_order, source
+from pipeline.reports import charts
+from pipeline.reports.figures import paired_rows, percent, reading, short, span
+from pipeline.reports.sources import MODEL, in_order, source
 from pipeline.workspace import Workspace, find_workspace
 
 _SAMPLES = 6  # pictures of the training's course
@@ -88,7 +88,7 @@ def compared(folder: Path) -> dict[str, Any]:
         ValueError: the folder holds no comparison.
     """
     if not (folder / "comparison.json").is_file():
-        raise ValueError(f"{folder} holds no comparison.json; `python -m pipeline.comparison` writes one")
+        raise ValueError(f"{folder} holds no comparison.json; `python -m pipeline.reports.comparison` writes one")
     found = read_json(folder / "comparison.json")
     first, second = found["sides"]
     return {
@@ -269,9 +269,9 @@ def write(
 
 def _command() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.report",
+        prog="python -m pipeline.reports.report",
         description="Render a recipe's report again, with a verdict. "
-        "Example: python -m pipeline.report vangogh --verdict verdict.json --out report.html",
+        "Example: python -m pipeline.reports.report vangogh --verdict verdict.json --out report.html",
     )
     parser.add_argument("recipe")
     parser.add_argument("--verdict", type=Path, metavar="FILE", help="JSON that the gate gave")

@@ -9,13 +9,13 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.change import change_picture
 from pipeline.files import read_json, sha256_file, write_atomic, write_json
 from pipeline.images import ACCEPTED, decode, grid
 from pipeline.manifest import read_manifest
 from pipeline.metrics.references import Pixels
+from pipeline.reports.change import change_picture
+from pipeline.reports.sources import MODEL, in_order
 from pipeline.scoring import Pair, Scores, Stylize
-from pipeline.sources import MODEL, in_order
 
 WORST = 5
 RANK = "content/structure"  # what the worst are worst in

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import held_out, report
+from pipeline import held_out
 from pipeline.entry import run_stage
-from pipeline.figures import paired_rows
 from pipeline.files import sha256_file, staged_directory, write_atomic, write_json
-from pipeline.gallery import fitted, original, photograph_titles, save
 from pipeline.inference import Stylizer
 from pipeline.pages import HOUSE, template
 from pipeline.params import Evaluate, load_params
 from pipeline.progress import Progress
 from pipeline.recipes import Recipe, load_book, recipe_params
+from pipeline.reports import report
+from pipeline.reports.figures import paired_rows
+from pipeline.reports.gallery import fitted, original, photograph_titles, save
 from pipeline.scoring import HeldOut, compare_models
 from pipeline.stylize import Package
 from pipeline.workspace import PHOTOS, Workspace, find_workspace
@@ -219,9 +220,9 @@ def _plain(label: str) -> str:
 
 def _command() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.comparison",
+        prog="python -m pipeline.reports.comparison",
         description="Hold a recipe's package against another on its held-out images. "
-        "Example: python -m pipeline.comparison vangogh --champion models/other --out work/comparisons/other",
+        "Example: python -m pipeline.reports.comparison vangogh --champion models/other --out work/comparisons/other",
     )
     parser.add_argument("recipe")
     parser.add_argument("--champion", type=Path, required=True, metavar="DIR", help="folder of the other package")

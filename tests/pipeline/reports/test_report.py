@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from pipeline import evaluate, judge
-from pipeline.charts import curve, intervals, loss_curves
-from pipeline.figures import reading, short
 from pipeline.files import read_json, write_json
 from pipeline.metrics import REGISTRY
 from pipeline.metrics.controls import CONTROLS
 from pipeline.params import load_params
-from pipeline.report import lead, markdown_blocks, render
-from pipeline.sources import source
+from pipeline.reports.charts import curve, intervals, loss_curves
+from pipeline.reports.figures import reading, short
+from pipeline.reports.report import lead, markdown_blocks, render
+from pipeline.reports.sources import source
 from pipeline.workspace import Workspace
 from tests.browser import needs_browser, visit
 from tests.outline import Outline
@@ -196,7 +196,7 @@ def test_a_recipe_that_was_not_evaluated_is_told_so(tmp_path: Path) -> None:
 
 def test_the_flow_renders_the_page_again_with_a_verdict(studio: Workspace, tmp_path: Path) -> None:
     write_json(tmp_path / "verdict.json", VERDICT)
-    command = [sys.executable, "-m", "pipeline.report", "dots"]
+    command = [sys.executable, "-m", "pipeline.reports.report", "dots"]
     command += ["--verdict", str(tmp_path / "verdict.json"), "--out", str(tmp_path / "out" / "page.html")]
     done = subprocess.run(command, cwd=studio.root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

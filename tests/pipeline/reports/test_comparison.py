@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline import cli, comparison, judge, registry
+from pipeline import cli, judge, registry
 from pipeline.files import read_json
 from pipeline.metrics import REGISTRY
 from pipeline.params import load_params
-from pipeline.report import render as render_report
+from pipeline.reports import comparison
+from pipeline.reports.report import render as render_report
 from pipeline.stylize import Package, find_package
 from pipeline.workspace import Workspace
 from tests.browser import needs_browser, visit
@@ -120,7 +121,7 @@ def test_the_champion_is_held_against_a_recipes_package_and_hangs_in_its_report(
     from pipeline import evaluate
 
     champion = registry.version_of(studio, "dots", 1)
-    command = [sys.executable, "-m", "pipeline.comparison", "dots", "--champion", str(champion.directory)]
+    command = [sys.executable, "-m", "pipeline.reports.comparison", "dots", "--champion", str(champion.directory)]
     command += ["--label", "Champion v1", "--out", str(tmp_path / "c")]
     done = subprocess.run(command, cwd=studio.root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -138,7 +139,7 @@ def test_the_champion_is_held_against_a_recipes_package_and_hangs_in_its_report(
 
 
 def test_a_missing_package_is_one_sentence(studio: Workspace, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pipeline.comparison", "dots", "--champion", str(tmp_path)]
+    command = [sys.executable, "-m", "pipeline.reports.comparison", "dots", "--champion", str(tmp_path)]
     command += ["--out", str(tmp_path / "c")]
     done = subprocess.run(command, cwd=studio.root, capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from pipeline.change import COLOURS, MOST
-from pipeline.figures import Figure
+from pipeline.reports.change import COLOURS, MOST
+from pipeline.reports.figures import Figure
 
 _POINTS = 240  # a curve holds no more; a screen shows no more
 _WIDTH, _HEIGHT = 320, 110
