@@ -13,12 +13,13 @@ import torch
 from pipeline.checkpoints import load_newest, save_checkpoint
 from pipeline.data import CropStore
 from pipeline.files import read_json
+from pipeline.inference import generator_weights
 from pipeline.methods import METHODS, build_method
 from pipeline.methods.base import Batch
 from pipeline.params import read_tree
 from pipeline.recipes import METHODS as RECIPE_METHODS
 from pipeline.recipes import load_book
-from pipeline.train import choose_device, main, prepare_run
+from pipeline.train import choose_device, main, prepare_run, snapshot_steps
 from pipeline.trainer import Trainer, learning_rate, scalars, step_randomness
 from tests.pipeline.training import ROOT, smoke_params, tiny_workspace
 
@@ -278,3 +279,21 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_last_checkpoint(
     state = load_newest(tmp_path, CPU)
     assert state is not None
     assert state["step"] == 1
+
+
+def test_snapshots_of_the_last_tenths_are_kept_and_the_last_is_near_the_result(tmp_path: Path) -> None:
+    assert snapshot_steps(330) == [264, 297]
+    assert snapshot_steps(1) == []
+    workspace = tiny_workspace(tmp_path, train={"steps": 10})
+    folder = main("dots", workspace)
+    kept = sorted(path.name for path in (folder / "snapshots").iterdir())
+    assert kept == ["step-00000008.npz", "step-00000009.npz"]
+    earlier, late, last = (
+        generator_weights(path) for path in (*(folder / "snapshots" / name for name in kept), folder / "networks.npz")
+    )
+    assert earlier.keys() == late.keys() == last.keys()
+
+    def apart(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+        return sum(float((one[name] - other[name]).abs().sum()) for name in one)
+
+    assert 0 < apart(late, last) < apart(earlier, last)
