@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -78,45 +79,73 @@ def train(paintings: Path, photos: Path, settings: Judge, title: str) -> dict[st
         kind: torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.05)
         for kind, network in networks.items()
     }
+    labels = torch.full((2 * settings.batch, 1, 1, 1), _SMOOTHING)
+    labels[: settings.batch] = 1 - _SMOOTHING
+
+    def learn(kind: str, images: Tensor, rate: float) -> None:
+        answers, _ = networks[kind](seen(images, kind))
+        loss = F.binary_cross_entropy_with_logits(answers, labels.expand_as(answers))
+        optimisers[kind].param_groups[0]["lr"] = rate
+        optimisers[kind].zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
+        optimisers[kind].step()
+
     bar = Progress(title, settings.steps)
     draw = torch.Generator().manual_seed(_SEED)
-    for step in range(settings.steps):
-        side = min(index["crop"], _MOST)
-        real, photo = (store.batch(settings.batch, side, draw) for store in (works, views))
-        images = torch.cat([real, disguised(photo, real, draw)])
-        images = _sharpened(_relit(_scaled(images, index["view"] / index["crop"], draw), draw), draw)
-        labels = torch.full((len(images),), _SMOOTHING)
-        labels[: len(real)] = 1 - _SMOOTHING
-        for kind, network in networks.items():
-            answers, _ = network(seen(images, kind))
-            loss = F.binary_cross_entropy_with_logits(answers, labels[:, None, None, None].expand_as(answers))
-            optimisers[kind].param_groups[0]["lr"] = settings.learning_rate * (1 - step / settings.steps)
-            optimisers[kind].zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
-            optimisers[kind].step()
-        bar.update(step + 1)
+    side, to_view = min(index["crop"], _MOST), index["view"] / index["crop"]
+    # A thread for each network: they share the pictures and nothing else, so the result is the same as in turn.
+    with ThreadPoolExecutor(len(networks), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for step in range(settings.steps):
+            real, photo = (store.batch(settings.batch, side, draw) for store in (works, views))
+            images = _scaled(torch.cat([real, disguised(photo, real, draw)]), to_view, draw)
+            images = _sharpened(_relit(images, draw), draw)
+            rate = settings.learning_rate * (1 - step / settings.steps)
+            for done in [pool.submit(learn, kind, images, rate) for kind in networks]:
+                done.result()
+            bar.update(step + 1)
     return networks
 
 
 def disguised(photos: Tensor, paintings: Tensor, draw: torch.Generator) -> Tensor:
     """Return photographs (N, 3, H, W) of which most are made up: what no judge may take for a painting.
 
-    Half of them take the colours of a painting of the batch; two thirds are, besides, blurred, filtered or noisy.
+    Half of them take the colours of a painting of the batch; most are, besides, blurred, filtered, under noise of any
+    grain, or under noise with the very statistics of a painting.
     """
     result = []
     for number, photo in enumerate(photos):
-        chance, strength = torch.rand(4, generator=draw), float(torch.rand(1, generator=draw))
-        image = photo[None]
-        if chance[0] < 0.5:
-            image = _recoloured(image, paintings[number % len(paintings)][None])
-        if chance[1] < 1 / 6:
+        recolour, kind, strength, grain = torch.rand(4, generator=draw).tolist()
+        image, painting = photo[None], paintings[number % len(paintings)][None]
+        if recolour < 0.5:
+            image = _recoloured(image, painting)
+        if kind < 0.15:
             image = _blurred(image, 1 + round(2 * strength))
-        elif chance[1] < 1 / 3:
+        elif kind < 0.3:
             image = _flattened(image, 2 + round(3 * strength))
-        elif chance[1] < 2 / 3:
-            image = image + _noise(image, 1 + round(2 * float(chance[2])), draw) * (0.05 + 0.4 * strength)
+        elif kind < 0.5:
+            image = image + _noise(image, 1 + round(2 * grain), draw) * (0.05 + 0.4 * strength)
+        elif kind < 0.8:
+            image = image + random_phase(painting, 1 + round(4 * grain), draw) * (0.4 + 1.2 * strength)
         result.append(image.clamp(-1, 1))
     return torch.cat(result)
+
+
+def random_phase(painting: Tensor, radius: int, draw: torch.Generator) -> Tensor:
+    """Return noise with the spectrum of a painting's detail (1, 3, H, W), and so with all its linear statistics.
+
+    The painting's Fourier phases are turned by those of white noise, alike in all channels (random phase noise,
+    Galerne et al. 2011): what a picture gains that is tuned to Gram matrices or filters' deviations, and no stroke.
+
+    Args:
+        painting: (1, 3, H, W).
+        radius: px; what is coarser is left out.
+        draw: the random stream.
+    """
+    detail = painting - _blurred(painting, radius)
+    white = torch.fft.rfft2(torch.randn((1, 1, *painting.shape[-2:]), generator=draw))
+    turned = torch.fft.rfft2(detail) * white / white.abs().clamp_min(1e-6)
+    noise: Tensor = torch.fft.irfft2(turned, s=painting.shape[-2:])
+    return noise
 
 
 def _recoloured(image: Tensor, like: Tensor) -> Tensor:

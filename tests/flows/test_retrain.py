@@ -143,7 +143,7 @@ def test_prefect_shows_stages_progress_and_verdict(studio: Studio) -> None:
         json.loads(artifacts["stages-ink"]) if artifacts["stages-ink"][0] == '"' else artifacts["stages-ink"]
     )
     assert [row["stage"] for row in table] == [
-        "prepare_photos", "prepare@ink", "train@ink", "package@ink", "evaluate@ink",
+        "prepare_photos", "prepare@ink", "judge@ink", "train@ink", "package@ink", "evaluate@ink",
     ]  # fmt: skip
     assert {"verdict-ink", "report-ink", "training-ink", "retrain"} <= set(artifacts)
     assert {"quality-photos", "quality-ink", "quality-oil"} <= set(artifacts)
@@ -158,7 +158,7 @@ def test_the_second_retrain_does_nothing(studio: Studio, retrain: Callable[..., 
     results = retrain()
     assert (studio.locked, git(studio.root, "rev-parse", "HEAD")) == before
     for style in STYLES:
-        assert states(results, style) == ["unchanged"] * 5
+        assert states(results, style) == ["unchanged"] * 6
         assert (results[style]["state"], results[style]["version"]) == ("refused", 1)
         assert registry.aliases_of(studio.workspace, style) == {"challenger": 1}
     assert report.stat().st_mtime_ns == written, "the same model was judged twice on the same grounds"
@@ -185,9 +185,10 @@ def test_a_new_artwork_touches_its_own_style_alone_and_a_refusal_leaves_the_cham
     champion = registry.champion(studio.workspace, "ink")
     drop(studio.root, "ink", 8, 1)
     results = retrain()
-    assert states(results, "oil") == ["unchanged"] * 5
+    assert states(results, "oil") == ["unchanged"] * 6
     assert results["oil"]["package"] == oil
-    assert states(results, "ink") == ["unchanged", "done", "done", "done", "done"]
+    # Its judge is frozen: a new artwork does not make it anew.
+    assert states(results, "ink") == ["unchanged", "done", "unchanged", "done", "done", "done"]
     assert (results["ink"]["state"], results["ink"]["version"]) == ("refused", 2)
     assert registry.champion(studio.workspace, "ink") == champion
     assert registry.aliases_of(studio.workspace, "ink") == {"champion": 1, "anchor": 1, "challenger": 2}
@@ -214,7 +215,7 @@ def test_an_accepted_model_becomes_the_champion(studio: Studio, retrain: Callabl
     text = (studio.root / "params.yaml").read_text()  # other rules, so that the standing verdict falls
     (studio.root / "params.yaml").write_text(text.replace("min_structure: 0.0", "min_structure: 0.01"))
     result = retrain("ink")["ink"]
-    assert states({"ink": result}, "ink") == ["unchanged"] * 5
+    assert states({"ink": result}, "ink") == ["unchanged"] * 6
     assert (result["state"], result["version"]) == ("promoted", 2)
     assert registry.aliases_of(studio.workspace, "ink") == {"champion": 2, "previous": 1, "anchor": 1}
     tags = registry.version_of(studio.workspace, "ink", 2).tags

@@ -201,3 +201,17 @@ def test_the_networks_have_the_window_that_they_declare() -> None:
         assert isinstance(network.head, nn.Conv2d)
         channels = next(iter(network.parameters())).shape[1]
         assert network.eval()(torch.zeros(1, channels, WINDOW, WINDOW))[0].shape == (1, 1, 1, 1)
+
+
+def test_random_phase_noise_has_the_spectrum_of_a_paintings_detail_and_none_of_its_places() -> None:
+    picture = torch.from_numpy(painting(5, 64).copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    found = judge.random_phase(picture, 2, torch.Generator().manual_seed(3))
+    detail = picture - judge._blurred(picture, 2)
+    wanted, got = (torch.fft.rfft2(each).abs() for each in (detail, found))
+    # The four frequencies that have no partner must stay real, and lose some.
+    inside = torch.ones_like(wanted, dtype=torch.bool)
+    inside[..., [0, 32], 0] = inside[..., [0, 32], 32] = False
+    assert torch.allclose(wanted[inside], got[inside], atol=1e-2)
+    channels = torch.corrcoef(torch.cat([detail, found]).flatten(2).reshape(6, -1))
+    assert torch.allclose(channels[:3, :3], channels[3:, 3:], atol=0.05)  # colours vary together as they did
+    assert channels[:3, 3:].abs().max() < 0.1  # and elsewhere
