@@ -165,7 +165,7 @@ def rungs_of(
         "model": model,
         "early": early,
         **controls,
-        "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(0.03 * max(image.size))),
+        "blurred": cheats["a blurred photograph"],
         "one": cheats["one output for all"],
         "pasted": cheats["a training painting, pasted"],
         "noise": noise,
@@ -181,6 +181,7 @@ def cheats_of(
     return {
         "a training painting, pasted": lambda image: _nearest(image, training),
         "one output for all": lambda image: one.resize(image.size),
+        "a blurred photograph": lambda image: image.filter(ImageFilter.GaussianBlur(0.05 * max(image.size))),
         "colour inversion": lambda image: Image.fromarray(255 - np.asarray(image)),
         "output equals input": lambda image: image,
         "Lab transfer": _control("lab_transfer", palette),

@@ -112,12 +112,13 @@ def render(
     Raises:
         MeasuringError: the report could not be rendered.
     """
-    path = verdict_file(workspace, recipe, package)
-    verdict = read_json(path)
-    verdict["facts"] = {**verdict.get("facts", {}), **facts}
-    verdict["votes"] = sentences(workspace, package)
+    path, report = verdict_file(workspace, recipe, package), report_file(workspace, recipe, package)
+    before = read_json(path)
+    told = {"facts": {**before.get("facts", {}), **facts}, "votes": sentences(workspace, package)}
+    verdict = {**before, **told}
+    if verdict == before and report.is_file():
+        return report  # it says all that already
     write_json(path, verdict)
-    report = report_file(workspace, recipe, package)
     arguments = [recipe, "--verdict", str(path), "--out", str(report)]
     if verdict["champion"] and (folder := _comparison(workspace, recipe, package, verdict["champion"])).is_dir():
         arguments += ["--comparison", str(folder)]

@@ -56,8 +56,9 @@ def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree |
     - texture: lab_transfer - model of `style/texture_swd` has its lower bound above 0, and the model closes at least
       `min_gap_closed` of the gap between Lab transfer and held-out paintings;
     - structure: `content/structure` is at least `min_structure`;
-    - judge: lab_transfer - model of `judge/luminance` has its upper bound below 0, and neither of the judge's rates
-      is above the upper bound of held-out paintings': what deceives better than paintings plays to the judge;
+    - judge: lab_transfer - model of `judge/luminance` has its upper bound below 0, the model goes at least
+      `min_gap_closed` of the way from Lab transfer's rate to held-out paintings', and neither of the judge's rates is
+      above the upper bound of held-out paintings': what deceives better than paintings plays to the judge;
     - palette: photograph - model of `style/palette` has its upper bound not below 0;
     - copies: `memorisation/nearest_train` is at least `LEAST_DISTANCE`;
     - sane: nothing is wrong with figures, controls, outputs and numbers of images: see `sanity`;
@@ -74,7 +75,7 @@ def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree |
         _closer("style", sheet, "photograph", "style/patch_swd", "the untouched photograph's"),
         _texture(sheet, settings),
         _structure(sheet, settings),
-        _judge(sheet),
+        _judge(sheet, settings),
         _palette(sheet),
         _copies(sheet),
         _sane(sheet, settings),
@@ -143,12 +144,16 @@ def _structure(sheet: ScoreSheet, settings: Gate) -> Rule:
     return Rule("structure", passed, sentence, value, floor)
 
 
-def _judge(sheet: ScoreSheet) -> Rule:
+def _judge(sheet: ScoreSheet, settings: Gate) -> Rule:
     found = sheet.difference("lab_transfer - model", _LUMINANCE)
     if found is None:
         whose = "what the frozen judge takes for paintings by luminance, outputs against Lab colour transfer"
         return Rule("judge", False, f"Not measured: {whose}.", None, 0.0)
-    said = [_deception(sheet, found), *(_ceiling(sheet, name) for name in JUDGED)]
+    said = [
+        _deception(sheet, found),
+        _judged_share(sheet, settings),
+        *(_ceiling(sheet, name) for name in JUDGED),
+    ]
     failed = [sentence for passed, sentence in said if not passed]
     sentence = " ".join(failed or [sentence for _, sentence in said])
     return Rule("judge", not failed, sentence, -found.high, 0.0)
@@ -166,6 +171,21 @@ def _deception(sheet: ScoreSheet, found: Estimate) -> tuple[bool, str]:
         seems = f"{what} seemingly more often than Lab colour transfer's, by {more}{scores}"
         return False, f"{seems}, but the interval reaches 0{advice}."
     return False, f"{what} no more often than Lab colour transfer's: by {more}{scores}."
+
+
+def _judged_share(sheet: ScoreSheet, settings: Gate) -> tuple[bool, str]:
+    """Return whether the rate by luminance goes far enough from Lab transfer's to real paintings', and a sentence.
+
+    Above Lab transfer's, which is near 0, is also what hardly deceives anybody.
+    """
+    model, lab, paintings = (sheet.value(_LUMINANCE, control) for control in (None, "lab_transfer", "paintings"))
+    if model is None or lab is None or paintings is None:
+        return False, "How far it goes from Lab colour transfer's rate to real paintings' was not measured."
+    if paintings <= lab:
+        return False, f"By luminance it takes no more of real paintings ({paintings:.3g}) than of Lab transfer's."
+    share, asked = (model - lab) / (paintings - lab), settings.min_gap_closed
+    way = f"That is {share:.1%} of the way to real paintings' rate ({paintings:.3g})"
+    return share >= asked, f"{way}; at least {asked:.1%} is asked."
 
 
 def _ceiling(sheet: ScoreSheet, name: str) -> tuple[bool, str]:

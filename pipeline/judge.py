@@ -34,6 +34,7 @@ _MOST = 128  # px of a training crop's side: enough windows, and a step costs th
 _SMOOTHING = 0.05  # of labels: an answer need not be more certain than this
 _SCALES = (0.6, 0.9)  # of what brings a stored crop, which shows half to all of a side, to the scale of a view
 _LIGHT = 0.2  # how much brightness and contrast may differ, either way
+_TUNED, _TUNING_STEPS = 48, 25  # photographs under tuned noise, and the steps of their tuning
 _SHARPNESS = (-0.7, 0.9)  # share of the finest detail that is taken away or added
 
 
@@ -93,12 +94,16 @@ def train(paintings: Path, photos: Path, settings: Judge, title: str) -> dict[st
     bar = Progress(title, settings.steps)
     draw = torch.Generator().manual_seed(_SEED)
     side, to_view = min(index["crop"], _MOST), index["view"] / index["crop"]
+    tuned = tuned_noise(views.batch(_TUNED, side, draw), works.batch(_TUNED, side, draw), draw)
     # A thread for each network: they share the pictures and nothing else, so the result is the same as in turn.
     with ThreadPoolExecutor(len(networks), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for step in range(settings.steps):
-            real, photo = (store.batch(settings.batch, side, draw) for store in (works, views))
-            images = _scaled(torch.cat([real, disguised(photo, real, draw)]), to_view, draw)
-            images = _sharpened(_relit(images, draw), draw)
+            drawn = torch.cat([store.batch(settings.batch, side, draw) for store in (works, views)])
+            real, photo = _sharpened(_scaled(drawn, to_view, draw), draw).chunk(2)
+            # Disguised last: resampled or softened noise would be another, and the finest never be learnt.
+            fakes = disguised(photo, real, draw)
+            fakes = torch.cat([fakes, _some(tuned, len(real) // 4, fakes.shape[-1], draw)])[-len(real) :]
+            images = _relit(torch.cat([real, fakes]), draw)
             rate = settings.learning_rate * (1 - step / settings.steps)
             for done in [pool.submit(learn, kind, images, rate) for kind in networks]:
                 done.result()
@@ -128,6 +133,43 @@ def disguised(photos: Tensor, paintings: Tensor, draw: torch.Generator) -> Tenso
             image = image + random_phase(painting, 1 + round(4 * grain), draw) * (0.4 + 1.2 * strength)
         result.append(image.clamp(-1, 1))
     return torch.cat(result)
+
+
+def tuned_noise(photos: Tensor, paintings: Tensor, draw: torch.Generator) -> Tensor:
+    """Return photographs (N, 3, H, W) in paintings' colours, under noise that is tuned to the paintings' statistics.
+
+    Gradient descent on the noise until the Gram matrices of random filters' answers (Gatys et al. 2016, eq. 3-5) are
+    those of the painting at hand: what a generator finds that is trained on such statistics alone.
+    """
+    filters = torch.randn((32, 3, 7, 7), generator=draw) / 12
+    target = _gram(paintings, filters)
+    base = torch.cat([_recoloured(p[None], q[None]) for p, q in zip(photos, paintings, strict=True)])
+    noise = (0.1 * torch.randn(base.shape, generator=draw)).requires_grad_()
+    optimiser = torch.optim.Adam([noise], lr=0.03)
+    for _ in range(_TUNING_STEPS):
+        for start in range(0, len(base), 16):  # bounds memory
+            part = slice(start, start + 16)
+            loss = ((_gram(base[part] + noise[part], filters) - target[part]) ** 2).sum()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
+        optimiser.step()
+        optimiser.zero_grad()
+    return (base + noise.detach()).clamp(-1, 1)
+
+
+def _gram(pictures: Tensor, filters: Tensor) -> Tensor:
+    answers = F.relu(F.conv2d(pictures, filters)).flatten(2)
+    return answers @ answers.transpose(1, 2) / answers.shape[2]
+
+
+def _some(pictures: Tensor, count: int, side: int, draw: torch.Generator) -> Tensor:
+    """Return `count` of the pictures, cut or extended to a side: never resampled, which would soften them."""
+    chosen = pictures[torch.randint(len(pictures), (count,), generator=draw)]
+    if torch.rand(1, generator=draw) < 0.5:
+        chosen = chosen.flip(-1)
+    missing = max(0, side - chosen.shape[-1])
+    padded = F.pad(chosen, (0, missing, 0, missing), mode="reflect") if missing else chosen
+    top, left = (int(torch.randint(padded.shape[-1] - side + 1, (1,), generator=draw)) for _ in range(2))
+    return padded[..., top : top + side, left : left + side]
 
 
 def random_phase(painting: Tensor, radius: int, draw: torch.Generator) -> Tensor:

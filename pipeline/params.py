@@ -180,7 +180,7 @@ class Gate:
     """What a model must show to be promoted. No stage depends on it."""
 
     mode: Literal["not_worse", "better", "manual"]
-    min_gap_closed: Annotated[float, Between(0, 1)]  # of the way in texture from Lab transfer to held-out paintings
+    min_gap_closed: Annotated[float, Between(0, 1)]  # of the way from Lab transfer to held-out paintings
     min_structure: Annotated[float, Between(0, 1)]
     min_photographs: Annotated[int, Between(2, 100_000)]  # held out; fewer cannot carry an interval
     min_paintings: Annotated[int, Between(2, 100_000)]

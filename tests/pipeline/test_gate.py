@@ -146,6 +146,14 @@ def test_nothing_deceives_better_than_paintings_that_always_do() -> None:
     assert failed(judge(with_differences(metrics), None, SETTINGS)) == []
 
 
+def test_hardly_deceiving_the_judge_is_not_enough() -> None:
+    metrics = changed(good(), {"judge/luminance": 0.1}, "lab_transfer")
+    metrics = changed(changed(metrics, {"judge/luminance": 0.9}, "paintings"), {"judge/luminance": 0.24})
+    assert failed(judge(metrics, None, SETTINGS)) == ["judge"]  # 0.14 of 0.8
+    assert "17.5% of the way to real paintings' rate (0.9); at least 20.0%" in rule(metrics, "judge").sentence
+    assert failed(judge(changed(metrics, {"judge/luminance": 0.28}), None, SETTINGS)) == []
+
+
 @pytest.mark.parametrize("name", JUDGE)
 @pytest.mark.parametrize("whose", ["model", "paintings"])
 def test_without_a_judge_nothing_is_accepted(name: str, whose: str) -> None:

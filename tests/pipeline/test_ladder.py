@@ -48,6 +48,7 @@ CHEATS = {
     "rubble": "structure",
     "a training painting, pasted": "copies",
     "one output for all": "structure",
+    "a blurred photograph": "structure",
     "colour inversion": "structure",
     "output equals input": "sane",
     "Lab transfer": "texture",
