@@ -48,7 +48,7 @@ _DECLARED = (
         "lower",
         "of the paintings' own spread",
         "The same on contrast-normalised luminance: texture apart from palette and lighting.",
-        tells=("paintings", "model", "lab_transfer", "blurred", "noise"),
+        tells=("paintings", "model", "lab_transfer", "blurred"),
     ),
     Metric(
         "style/palette",
@@ -67,7 +67,7 @@ _DECLARED = (
         "Unbiased squared kernel distance (KID) between a frozen network's features of outputs and of paintings; "
         "0 is no difference, and chance alone goes below it. Comparable only where the same network looked.",
         low=-math.inf,
-        tells=("paintings", "model", "early", "lab_transfer", "photograph"),
+        tells=("paintings", "model", "early", "noise"),
     ),
     Metric(
         "style/frechet",
@@ -95,7 +95,7 @@ _DECLARED = (
         "share of windows",
         "The same of a judge that sees light without colour: a palette cannot persuade it, brushwork can.",
         high=1.0,
-        tells=("paintings", "model", "early"),
+        tells=("model", "early", "blurred"),
     ),
     Metric(
         "content/structure",
