@@ -6,7 +6,9 @@ Intervals are 95 %. A rule that lacks a number refuses: what was not measured wa
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.metrics import metric
@@ -15,7 +17,10 @@ from pipeline.sanity import JUDGED, problems
 from pipeline.scoresheet import Estimate, ScoreSheet, Tree
 
 # Metrics that a model may not be worse in than the champion, beyond noise.
-COMPARED = ("style/patch_swd", "style/texture_swd", "content/structure")
+COMPARED: Mapping[str, str] = MappingProxyType(
+    {"style/patch_swd": "style", "style/texture_swd": "texture", "content/structure": "structure"}
+)
+"""Metric -> its name in `gate.seed_noise`."""
 # Of held-out paintings' distance to the training set. Pasted training paintings score 0, an honest painter 0.9; laid
 # over his picture, a pasted one scores 0.6 at half its strength, 0.3 at three quarters (on the tests' scenes).
 LEAST_DISTANCE = 0.35
@@ -79,11 +84,11 @@ def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree |
         _palette(sheet),
         _copies(sheet),
         _sane(sheet, settings),
-        _against("champion", sheet, comparison, settings.mode),
+        _against("champion", sheet, comparison, settings),
     ]
     if anchor is not None:
         # Only the champion has to be beaten; the anchor stops a slow decline in steps too small to see.
-        rules.append(_against("anchor", sheet, anchor, "not_worse"))
+        rules.append(_against("anchor", sheet, anchor, replace(settings, mode="not_worse")))
     failed = [rule for rule in rules if not rule.passed]
     if failed:
         sentence = "Refused: " + " ".join(rule.sentence for rule in failed)
@@ -242,11 +247,12 @@ def _sane(sheet: ScoreSheet, settings: Gate) -> Rule:
     )
 
 
-def _against(whom: str, sheet: ScoreSheet, comparison: Tree | None, mode: str) -> Rule:
+def _against(whom: str, sheet: ScoreSheet, comparison: Tree | None, settings: Gate) -> Rule:
     """Return the rule about another model, from paired differences `champion - model` of `COMPARED`.
 
-    Worse beyond noise: the whole interval of the difference lies on the worse side of 0. For a distance (lower is
-    better) that is high < 0, for structure (higher is better) low > 0.
+    Worse beyond noise: the whole interval of the difference lies on the worse side of `gate.seed_noise`, since an
+    interval over images knows nothing of how much another seed would change. For a distance (lower is better) that is
+    high < -noise, for structure (higher is better) low > noise.
 
     - not_worse: worse beyond noise in none of them.
     - better: that, and `style/patch_swd` better beyond noise (low > 0).
@@ -254,6 +260,7 @@ def _against(whom: str, sheet: ScoreSheet, comparison: Tree | None, mode: str) -
 
     Without a champion, not_worse and better pass. What other networks saw is compared with nothing.
     """
+    mode = settings.mode
     if mode == "manual":
         return Rule(whom, False, "gate.mode is manual: a person decides, with `atelier promote`.")
     if comparison is None:
@@ -268,7 +275,12 @@ def _against(whom: str, sheet: ScoreSheet, comparison: Tree | None, mode: str) -
     style = differences["style/patch_swd"]
     if unknown or style is None:
         return Rule(whom, False, f"The comparison with the {whom} lacks {', '.join(unknown)}.")
-    worse = [_by_how_much(name, found) for name, found in differences.items() if found and _worse(name, found)]
+    noise = asdict(settings.seed_noise)
+    worse = [
+        _by_how_much(name, found)
+        for name, found in differences.items()
+        if found and _worse(name, found, noise[COMPARED[name]])
+    ]
     if worse:
         return Rule(whom, False, f"The model is worse than the {whom} beyond noise: {', '.join(worse)}.")
     if mode == "better" and style.low <= 0:
@@ -288,8 +300,8 @@ def _strangers(sheet: ScoreSheet, other: ScoreSheet) -> str:
     return ", ".join(f"{kind} {theirs.get(kind) or 'none'} there, {ours.get(kind) or 'none'} here" for kind in kinds)
 
 
-def _worse(name: str, found: Estimate) -> bool:
-    return found.high < 0 if metric(name).direction == "lower" else found.low > 0
+def _worse(name: str, found: Estimate, noise: float) -> bool:
+    return found.high < -noise if metric(name).direction == "lower" else found.low > noise
 
 
 def _by_how_much(name: str, found: Estimate) -> str:

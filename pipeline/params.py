@@ -176,12 +176,22 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class SeedNoise:
+    """How much a figure may be worse than the champion's before it counts: another seed makes as much difference."""
+
+    style: Annotated[float, Between(0, 1)]  # style/patch_swd
+    texture: Annotated[float, Between(0, 1)]  # style/texture_swd
+    structure: Annotated[float, Between(0, 1)]  # content/structure
+
+
+@dataclass(frozen=True)
 class Gate:
     """What a model must show to be promoted. No stage depends on it."""
 
     mode: Literal["not_worse", "better", "manual"]
     min_gap_closed: Annotated[float, Between(0, 1)]  # of the way from Lab transfer to held-out paintings
     min_structure: Annotated[float, Between(0, 1)]
+    seed_noise: SeedNoise
     min_photographs: Annotated[int, Between(2, 100_000)]  # held out; fewer cannot carry an interval
     min_paintings: Annotated[int, Between(2, 100_000)]
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from flows import judging
 from pipeline.gate import judge
-from pipeline.params import Gate
+from pipeline.params import Gate, SeedNoise
 from tests.pipeline.scoresheets import changed, good
 
-SETTINGS = Gate(mode="not_worse", min_gap_closed=0.2, min_structure=0.55, min_photographs=8, min_paintings=5)
+SETTINGS = Gate(
+    mode="not_worse",
+    min_gap_closed=0.2,
+    min_structure=0.55,
+    seed_noise=SeedNoise(style=0.02, texture=0.012, structure=0.02),
+    min_photographs=8,
+    min_paintings=5,
+)
 
 
 def test_every_rule_is_told_with_its_values() -> None:

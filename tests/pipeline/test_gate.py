@@ -15,10 +15,17 @@ from hypothesis import strategies as st
 from pipeline import gate
 from pipeline.gate import LEAST_DISTANCE, Rule, Verdict, judge
 from pipeline.metrics import REGISTRY
-from pipeline.params import Gate
+from pipeline.params import Gate, SeedNoise
 from tests.pipeline.scoresheets import JUDGE, PAIRS, Tree, changed, figure, good, with_differences
 
-SETTINGS = Gate(mode="not_worse", min_gap_closed=0.2, min_structure=0.55, min_photographs=8, min_paintings=5)
+SETTINGS = Gate(
+    mode="not_worse",
+    min_gap_closed=0.2,
+    min_structure=0.55,
+    seed_noise=SeedNoise(style=0.02, texture=0.012, structure=0.02),
+    min_photographs=8,
+    min_paintings=5,
+)
 RULES = ["style", "texture", "structure", "judge", "palette", "copies", "sane", "champion"]
 
 
@@ -207,6 +214,19 @@ def test_against_the_champion(comparison: Tree, not_worse: bool, better: bool) -
     for mode, expected in (("not_worse", not_worse), ("better", better), ("manual", False)):
         verdict = judge(good(), comparison, _mode(mode))
         assert failed(verdict) == ([] if expected else ["champion"]), mode
+
+
+@pytest.mark.parametrize(
+    ("name", "sign"), [("style/patch_swd", -1), ("style/texture_swd", -1), ("content/structure", 1)]
+)
+def test_what_another_seed_would_change_is_no_loss(name: str, sign: int) -> None:
+    noise = dataclasses.asdict(SETTINGS.seed_noise)[gate.COMPARED[name]]
+    for least, passes in ((noise * 0.9, True), (noise * 1.1, False)):
+        comparison = rival()
+        worse = sorted([sign * least, sign * (least + 0.01)])
+        found = {"value": sign * (least + 0.005), "low": worse[0], "high": worse[1]}
+        comparison["differences"]["champion - model"][name] = found
+        assert failed(judge(good(), comparison, SETTINGS)) == ([] if passes else ["champion"])
 
 
 def test_manual_never_accepts_by_itself_even_the_first() -> None:

@@ -7,12 +7,19 @@ from typing import Any
 import pytest
 
 from pipeline.metrics import REGISTRY
-from pipeline.params import Gate
+from pipeline.params import Gate, SeedNoise
 from pipeline.sanity import LEAST, NEARER, NEEDED, UNTOUCHED, problems
 from pipeline.scoresheet import ScoreSheet
 from tests.pipeline.scoresheets import JUDGE, Tree, changed, figure, good, with_differences
 
-SETTINGS = Gate(mode="not_worse", min_gap_closed=0.2, min_structure=0.55, min_photographs=8, min_paintings=5)
+SETTINGS = Gate(
+    mode="not_worse",
+    min_gap_closed=0.2,
+    min_structure=0.55,
+    seed_noise=SeedNoise(style=0.02, texture=0.012, structure=0.02),
+    min_photographs=8,
+    min_paintings=5,
+)
 
 
 def found(metrics: Tree) -> list[str]:
