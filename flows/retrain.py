@@ -13,6 +13,7 @@ if __name__ == "__main__":  # before Prefect is imported, because it reads its s
 
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -153,7 +154,9 @@ def register(recipe: str, verdict: Result) -> int:
         **{f"{kind}_digest": digest for kind, digest in manifest["digests"].items()},
     }
     registered = registry.register(workspace, recipe, tags)
-    report = complete_report(workspace, recipe, manifest["package"], registered.version, tags)
+    # What a version was made from was settled when it was registered: the checkout may have moved on since.
+    its_own = tags if registered.new else registry.version_of(workspace, recipe, registered.version).tags
+    report = complete_report(workspace, recipe, manifest["package"], registered.version, its_own)
     if registered.new:
         tag(workspace, recipe, registered.version, made_from)
         file_evaluation(workspace, recipe, manifest["package"], report)
@@ -232,7 +235,9 @@ def tag(workspace: Workspace, recipe: str, version: int, made_from: dict[str, st
         say(f"{recipe}: version {version} is not tagged: {error}")
 
 
-def complete_report(workspace: Workspace, recipe: str, package: str, version: int, tags: dict[str, str]) -> Path:
+def complete_report(
+    workspace: Workspace, recipe: str, package: str, version: int, tags: Mapping[str, str]
+) -> Path:
     """Write into the report what is known only now, version and commit among it; return where it lies."""
     facts = {"Version": f"{recipe} v{version}", "Commit": tags["git_commit"], "dvc.lock": tags["dvc_lock"]}
     try:
