@@ -66,6 +66,7 @@ def renew(workspace: Workspace, recipe: str) -> Result:
         built = result_of(build(recipe))
         crowned = registry.champion(workspace, recipe)
         if crowned is not None and crowned.package == built["package"]:
+            add_votes(workspace, recipe, crowned.package)
             return unchanged(recipe, built, crowned.version)
         verdict = result_of(judge(recipe, built["package"]))
         version = register(recipe, verdict)
@@ -245,6 +246,15 @@ def complete_report(
     except judging.MeasuringError as error:  # the model is built and judged; that is not lost over a page
         say(f"{recipe}: the report lacks version and commit: {error}")
         return judging.report_file(workspace, recipe, package)
+
+
+def add_votes(workspace: Workspace, recipe: str, package: str) -> None:
+    """Bring the votes that came since into the champion's report, if there is a verdict on it to stand beside."""
+    try:
+        if judging.verdict_file(workspace, recipe, package).is_file():
+            judging.render(workspace, recipe, package, {}, note)
+    except judging.MeasuringError as error:  # nothing is lost over a page
+        say(f"{recipe}: the report lacks the last votes: {error}")
 
 
 def file_evaluation(workspace: Workspace, recipe: str, package: str, report: Path) -> None:

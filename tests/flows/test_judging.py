@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from flows import judging
+from pipeline import evaluate
+from pipeline import judge as style_judge
+from pipeline.files import write_json
 from pipeline.gate import judge
-from pipeline.params import Gate, SeedNoise
+from pipeline.params import Gate, SeedNoise, load_params
+from pipeline.vote.ballots import Ballot, append
+from tests.pipeline.packages import write_package
 from tests.pipeline.scoresheets import changed, good
+from tests.pipeline.training import tiny_workspace
 
 SETTINGS = Gate(
     mode="not_worse",
@@ -33,3 +41,28 @@ def test_every_rule_is_told_with_its_values() -> None:
     assert structure[:4] == ["**failed**", "structure", "0.4", "0.55"]
     assert structure[4] in lines[names.index("structure")]
     assert rows[names.index("sane")][2:4] == ["", ""]
+
+
+def test_votes_that_came_since_are_in_the_report_and_otherwise_it_stays(tmp_path: Path) -> None:
+    workspace = tiny_workspace(tmp_path)
+    package = write_package(workspace, "dots")
+    style_judge.main("dots", workspace, load_params(workspace.params_file))
+    evaluate.main("dots", workspace)
+    verdict = judge(good(), None, SETTINGS).to_dict() | {"champion": None}
+    write_json(judging.verdict_file(workspace, "dots", package), verdict)
+    said: list[str] = []
+    report = judging.render(workspace, "dots", package, {"Commit": "abc"}, said.append)
+    first = report.stat().st_mtime_ns
+    assert "abc" in report.read_text()
+    assert "Painters preferred" not in report.read_text()
+    assert judging.render(workspace, "dots", package, {"Commit": "abc"}, said.append) == report
+    assert report.stat().st_mtime_ns == first
+    now = "2026-01-01T00:00:00+00:00"
+    append(
+        workspace.var / "votes" / "one.jsonl",
+        Ballot(now, "1", "v", "anna", "f" * 64, left=package, right="lab_transfer", choice="left"),
+    )
+    judging.render(workspace, "dots", package, {}, said.append)
+    page = report.read_text()
+    assert "Painters preferred it to Lab transfer in 1 of 1 decided vote" in page
+    assert "abc" in page
