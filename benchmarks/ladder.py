@@ -180,6 +180,9 @@ def cheats_of(
     one = model(first)
     return {
         "a training painting, pasted": lambda image: _nearest(image, training),
+        "a training painting pasted for every third": lambda image: (
+            _nearest(image, training) if int(np.asarray(image, np.uint64).sum()) % 3 == 0 else model(image)
+        ),
         "one output for all": lambda image: one.resize(image.size),
         "a blurred photograph": lambda image: image.filter(ImageFilter.GaussianBlur(0.05 * max(image.size))),
         "colour inversion": lambda image: Image.fromarray(255 - np.asarray(image)),
@@ -235,11 +238,9 @@ def gaps(metric: Metric, samples: Mapping[str, Any], found: Mapping[str, Mapping
             result.append(Gap(metric.name, better, worse, clear, paired))
         else:
             one, other = found[better][metric.name], found[worse][metric.name]
-            values = (one["value"], one["low"], one["high"], other["value"])
-            assert None not in values
-            value, low, high, against = (float(x or 0) for x in values)
-            clear = high < against if metric.direction == "lower" else low > against
-            difference: Figure = {"value": value - against, "low": None, "high": None}
+            low, high = (one, other) if metric.direction == "lower" else (other, one)
+            clear = _number(low, "high") < _number(high, "low")  # no part of the two intervals in common
+            difference: Figure = {"value": _number(one, "value") - _number(other, "value"), "low": None, "high": None}
             result.append(Gap(metric.name, better, worse, clear, difference))
     return result
 
@@ -336,6 +337,13 @@ def _light(image: Pixels) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 def _tensor(image: Pixels) -> torch.Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def _number(figure: Figure, key: str) -> float:
+    value = figure[key]
+    if value is None:
+        raise ValueError(f"a rung of the ladder has no {key}: {figure}")
+    return value
 
 
 def _cell(figure: Mapping[str, float | None] | None, key: str = "value") -> str:

@@ -42,7 +42,7 @@ def grounds(workspace: Workspace, recipe: str, params: Params, rivals: dict[str,
         {
             "metrics": read_json(workspace.report(recipe) / "metrics.json"),
             "gate": asdict(params.gate),
-            "code": code_digest("pipeline.gate", code_root()),
+            "code": [code_digest(module, code_root()) for module in ("pipeline.gate", "pipeline.reports.comparison")],
             "rivals": {role: version.package if version else None for role, version in rivals.items()},
         }
     )
@@ -118,11 +118,15 @@ def render(
     verdict = {**before, **told}
     if verdict == before and report.is_file():
         return report  # it says all that already
-    write_json(path, verdict)
-    arguments = [recipe, "--verdict", str(path), "--out", str(report)]
+    draft = write_json(path.with_suffix(".draft"), verdict)
+    arguments = [recipe, "--verdict", str(draft), "--out", str(report)]
     if verdict["champion"] and (folder := _comparison(workspace, recipe, package, verdict["champion"])).is_dir():
         arguments += ["--comparison", str(folder)]
-    _module(workspace, "pipeline.reports.report", arguments, on_line)
+    try:
+        _module(workspace, "pipeline.reports.report", arguments, on_line)
+        write_json(path, verdict)  # told once the report says it, so that a failed rendering is made up for
+    finally:
+        draft.unlink()
     return report
 
 

@@ -329,18 +329,17 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score any package on any folders, beside the controls."""
-    from pipeline.params import load_params
+    from pipeline.folders import params_for, score_folders
+    from pipeline.held_out import judge_of
+    from pipeline.inference import read_config
 
     workspace = context.obj.workspace_if_any() or Workspace(code_root())
     for folder in filter(None, (package, photos, artworks, training, judge)):
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
-    params = load_params(workspace.params_file)
-    from pipeline.evaluate import score_folders
-    from pipeline.held_out import judge_of
-    from pipeline.inference import read_config
-
-    judge = judge or judge_of(workspace, read_config(package))
+    config = read_config(package)
+    params = params_for(workspace, config.get("recipe"))
+    judge = judge or judge_of(workspace, config)
     metrics = score_folders(package, photos, artworks, params, training, judge)
     show.metrics(metrics)
     if json_file is not None:

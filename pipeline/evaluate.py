@@ -9,13 +9,11 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
 
 from pipeline import held_out
 from pipeline.entry import run_stage
 from pipeline.files import staged_directory, write_atomic, write_json
 from pipeline.inference import Stylizer
-from pipeline.params import Params
 from pipeline.progress import Progress
 from pipeline.recipes import load_book, recipe_params
 from pipeline.reports import gallery, model_card, plots, report
@@ -63,37 +61,6 @@ def main(recipe: str, workspace: Workspace) -> Path:
 def _snapshots(trained: Path, model: Stylizer) -> list[Stylizer]:
     """Return earlier states of a model, from the end of its training."""
     return [Stylizer.of_training(path, model.config) for path in sorted((trained / "snapshots").glob("*.npz"))]
-
-
-def score_folders(
-    package: Path,
-    photos: Path,
-    artworks: Path,
-    params: Params,
-    training: Path | None = None,
-    judge: Path | None = None,
-) -> dict[str, Any]:
-    """Return the metrics.json of any package on the images of any two folders.
-
-    The same images, parameters and judge give the same figures as the stage; stability, which needs snapshots of the
-    training, is left out.
-
-    Args:
-        package: folder of a model package.
-        photos: photographs that it never saw.
-        artworks: artworks of its style that it never saw.
-        params: `evaluate`, `weights` and the limits of `ingest` are used.
-        training: artworks that it was trained on; without them memorisation is not measured.
-        judge: folder of the style's judge; without it no deception is measured.
-
-    Raises:
-        ValueError: the package is missing or damaged, or a folder holds fewer than two readable images.
-    """
-    stylizer = Stylizer.load(package)
-    images = held_out.of_folders(photos, artworks, stylizer.config["view"], params, training, judge)
-    bar = Progress("evaluate", len(images.photographs))
-    scores = score(stylizer, images, params.evaluate, stylizer.config["palette"], bar.update)
-    return scores.to_dict() | {"recipe": stylizer.config.get("recipe"), "package": stylizer.digest}
 
 
 def _command() -> None:

@@ -1,4 +1,4 @@
-"""Where held-out images come from: the prepared collections of a workspace, or any two folders."""
+"""The held-out images of a workspace, from its prepared collections, and the networks that look at them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data import read_index
-from pipeline.files import digest_json, sha256_file
-from pipeline.images import Limits, Refused, decode, square_view
+from pipeline.files import digest_json
 from pipeline.metrics.references import Observers, Pixels
 from pipeline.observers.choose import choose
 from pipeline.observers.facts import read_facts
@@ -35,31 +34,6 @@ def of_workspace(workspace: Workspace, recipe: Recipe, params: Params) -> HeldOu
     most = params.evaluate.max_images
     observers = observers_at_hand(params, workspace.judge(recipe.style))
     return HeldOut.of(_views(photos, most), _views(paintings, most), _crops(paintings), observers)
-
-
-def of_folders(
-    photos: Path, artworks: Path, side: int, params: Params, training: Path | None, judge: Path | None
-) -> HeldOut:
-    """Return the images of any two folders, by the hash of their content, as the stage takes them.
-
-    Args:
-        photos: photographs that the model never saw.
-        artworks: artworks of its style that it never saw.
-        side: of the views, px.
-        params: `evaluate`, `weights` and the limits of `ingest` are used.
-        training: artworks that it was trained on; without them memorisation is not measured.
-        judge: folder of the style's judge; without it no deception is measured.
-
-    Raises:
-        ValueError: a folder holds fewer than two readable images; else as `of_workspace`.
-    """
-    limits, most = Limits.of(params.ingest), params.evaluate.max_images
-    return HeldOut.of(
-        _folder(photos, limits, side, most),
-        _folder(artworks, limits, side, most),
-        None if training is None else lambda: (one.pixels for one in _folder(training, limits, side, None)),
-        observers_at_hand(params, judge),
-    )
 
 
 def observers_at_hand(params: Params, judge_folder: Path | None) -> Observers:
@@ -110,22 +84,3 @@ def _read(path: Path) -> Pixels:
         raise ValueError(f"{path} is in the index of its folder but missing; run `dvc repro` again")
     with Image.open(path) as image:
         return np.array(image.convert("RGB"))
-
-
-def _folder(folder: Path, limits: Limits, side: int, most: int | None) -> list[View]:
-    """Return views of a folder's images by hash, each content once; what is no image or not accepted is left out."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder")
-    files = {sha256_file(path): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    views: list[View] = []
-    for digest in sorted(files):
-        if most is not None and len(views) >= most:
-            break
-        try:
-            image = decode(files[digest], limits).image
-        except Refused:
-            continue
-        views.append(View(digest, np.asarray(square_view(image, side))))
-    if len(views) < 2:
-        raise ValueError(f"{folder} holds {len(views)} readable images; scoring needs at least 2")
-    return views

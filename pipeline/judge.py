@@ -30,7 +30,7 @@ from pipeline.progress import Progress
 from pipeline.workspace import PHOTOS, Workspace
 
 _SEED = 60_493
-_MOST = 128  # px of a training crop's side: enough windows, and a step costs the same whatever is stored
+_MOST = 128  # px that are read of a stored crop: enough windows, at a cost that the side of a view bounds
 _SMOOTHING = 0.05  # of labels: an answer need not be more certain than this
 _SCALES = (0.6, 0.9)  # of what brings a stored crop, which shows half to all of a side, to the scale of a view
 _LIGHT = 0.2  # how much brightness and contrast may differ, either way
@@ -166,10 +166,17 @@ def _some(pictures: Tensor, count: int, side: int, draw: torch.Generator) -> Ten
     chosen = pictures[torch.randint(len(pictures), (count,), generator=draw)]
     if torch.rand(1, generator=draw) < 0.5:
         chosen = chosen.flip(-1)
-    missing = max(0, side - chosen.shape[-1])
-    padded = F.pad(chosen, (0, missing, 0, missing), mode="reflect") if missing else chosen
+    padded = _mirrored(chosen, max(side, chosen.shape[-1]))
     top, left = (int(torch.randint(padded.shape[-1] - side + 1, (1,), generator=draw)) for _ in range(2))
     return padded[..., top : top + side, left : left + side]
+
+
+def _mirrored(pictures: Tensor, side: int) -> Tensor:
+    """Return square pictures extended to a side by mirror images of themselves, as many as it takes."""
+    last = pictures.shape[-1] - 1
+    place = torch.arange(side) % (2 * last)
+    place = torch.where(place > last, 2 * last - place, place)
+    return pictures[..., place[:, None], place]
 
 
 def random_phase(painting: Tensor, radius: int, draw: torch.Generator) -> Tensor:

@@ -34,7 +34,7 @@ CHAMPION, CHALLENGER, PREVIOUS, ANCHOR = "champion", "challenger", "previous", "
 # Tags that bar a version from promotion by the gate until a person promotes it: why it was taken back, or held.
 ROLLED_BACK, HELD = "rolled_back", "held"
 _BARS: Mapping[str, str] = MappingProxyType({ROLLED_BACK: "was rolled back", HELD: "is held"})
-GATE = "gate"  # who promotes when the flow does; anybody else is a person, whose approval moves the anchor
+GATE = "gate"  # who promotes when the flow does; anybody else is a person, and only persons move the anchor
 _TRAINED_ON = "trained_on.json"  # as the package stage writes it, whose module brings torch
 _NEEDED = ("torch", "torchvision", "numpy", "pillow", "safetensors", "pandas", "mlflow")
 
@@ -141,7 +141,8 @@ def promote(workspace: Workspace, name: str, number: int, reason: str, by: str) 
         name: registered model, which is the recipe.
         number: version.
         reason: a sentence for the journal and the version's tags.
-        by: `GATE`, or who approved; a person's approval moves the anchor too, and lifts what bars the version.
+        by: `GATE`, or who approved; a person's approval moves the anchor too, and lifts what bars the version. The
+            gate sets the anchor where there is none yet, and never moves it.
 
     Raises:
         RegistryError: there is no such model or version, its package is damaged, or a person bars it from the gate.
@@ -149,11 +150,14 @@ def promote(workspace: Workspace, name: str, number: int, reason: str, by: str) 
     store = client(workspace)
     with store_lock(workspace, "registry"):
         chosen = _version(workspace, store, name, number)
-        before = _aliases(store, name).get(CHAMPION)
+        aliases = _aliases(store, name)
+        before = aliases.get(CHAMPION)
+        if by == GATE and (why := barred(chosen)):
+            raise RegistryError(f"{name} version {number} {why}: only a person promotes it")
         if by != GATE:
             store.set_registered_model_alias(name, ANCHOR, str(number))
-        elif why := barred(chosen):
-            raise RegistryError(f"{name} version {number} {why}: only a person promotes it")
+        elif ANCHOR not in aliases:  # from the first champion on, what the gate lets pass as noise must not add up
+            store.set_registered_model_alias(name, ANCHOR, str(before or number))
         if before == number:
             return False
         lifted = {"lifted": bars} if (bars := _bars(chosen.tags)) else {}

@@ -104,6 +104,10 @@ def _estimate(entry: Any) -> Estimate | None:
 
 def _number(value: Any) -> float | None:
     """Return a finite number as float; None for anything else (JSON's true is a number in Python)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # JSON's integers have any length
+        return None
+    return number if math.isfinite(number) else None

@@ -17,6 +17,7 @@ from PIL import Image
 from pipeline.metrics import STYLE
 from pipeline.metrics.bootstrap import Figure, Samples
 from pipeline.metrics.controls import CONTROLS, UPPER, Control, Palette
+from pipeline.metrics.memorisation import COPY, Nearest
 from pipeline.metrics.references import NOBODY, Observers, Pixels, References, Settings, canonical_order
 from pipeline.metrics.suite import Suite, differences, figures
 from pipeline.metrics.temporal import Repaint
@@ -148,19 +149,20 @@ class Scorer:
         """
         outputs = paint_all(stylize, self._photographs, painted)
         model = self._suite.measure(outputs) | self._suite.moving(_on_pixels(stylize))
+        nearest = self._suite.nearest(outputs)
         earlier = (paint_all(snapshot, self._photographs) for snapshot in snapshots)
         model |= self._suite.settled(model["style/patch_swd"], earlier)
         return Scores(
             metrics=figures(model),
             controls={name: figures(samples) for name, samples in self._controls.items()} | {UPPER: self._upper},
             differences={f"{name} - model": differences(found, model) for name, found in self._controls.items()},
-            checks=_checks(self._photographs, outputs),
+            checks=_checks(self._photographs, outputs, nearest),
             counts={"photographs": len(self._photographs), "paintings": len(self._held_out.paintings)},
             observers=self._held_out.observers.names(),
             names=tuple(view.name for view in self._held_out.photographs),
             outputs={"model": outputs, **self._outputs},
             each=self._suite.each(outputs),
-            nearest=_nearest(self._suite, outputs, self._held_out),
+            nearest=_pairs(nearest, self._held_out),
         )
 
 
@@ -243,9 +245,8 @@ def _with_palette(control: Control, palette: Palette) -> Repaint:
     return lambda photograph: control(photograph, palette)
 
 
-def _nearest(suite: Suite, outputs: Sequence[Pixels], held_out: HeldOut) -> tuple[Pair, ...]:
+def _pairs(found: Sequence[Nearest], held_out: HeldOut) -> tuple[Pair, ...]:
     """Return the outputs nearest to the training set; of the training images, read again, only theirs are kept."""
-    found = suite.nearest(outputs)
     if not found or held_out.training is None:
         return ()
     order = sorted((i for i in range(len(found)) if math.isfinite(found[i].ratio)), key=lambda i: found[i].ratio)
@@ -260,8 +261,10 @@ def _nearest(suite: Suite, outputs: Sequence[Pixels], held_out: HeldOut) -> tupl
     return tuple(pairs)
 
 
-def _checks(photographs: Sequence[Pixels], outputs: Sequence[Pixels]) -> dict[str, float | None]:
-    """Return plain facts, in 8-bit levels, that no honest model fails: see `gate`."""
+def _checks(
+    photographs: Sequence[Pixels], outputs: Sequence[Pixels], nearest: Sequence[Nearest]
+) -> dict[str, float | None]:
+    """Return plain facts that no honest model fails, in 8-bit levels and as a share of the outputs: see `gate`."""
     stack: NDArray[np.float32] = np.stack(outputs).astype(np.float32)
     given = np.stack(photographs).astype(np.float32)
     found: dict[str, Samples | np.floating[Any]] = {
@@ -269,6 +272,9 @@ def _checks(photographs: Sequence[Pixels], outputs: Sequence[Pixels]) -> dict[st
         "contrast": stack.std(axis=(1, 2)).mean(),  # within an output; 0: blank
         "change": np.abs(stack - given).mean(),  # 0: the photograph itself
     }
+    ratios = np.array([one.ratio for one in nearest])
+    if len(ratios) and np.isfinite(ratios).all():
+        found["copied"] = np.mean(ratios < COPY)  # 0 to 1; no entry where nothing is known of the training images
     return {name: round(float(value), 4) if math.isfinite(float(value)) else None for name, value in found.items()}
 
 

@@ -53,7 +53,7 @@ def summary(report: Path, status: int) -> str:
         for kind in ("failure", "error", "skipped"):
             found = case.find(kind)
             if found is not None:
-                said = " ".join((found.get("message") or "").split())[:160]
+                said = " ".join((found.get("message") or "").replace(str(ROOT), "").split())[:160]
                 lines.append(f"{kind:7} {case.get('classname')}.{case.get('name')}: {said}")
     return "\n".join(lines) + "\n"
 

@@ -87,6 +87,12 @@ def find_box(image: Image.Image) -> Box | None:
     return (left, top, image.width - right, image.height - bottom) if _enough(inner, image.size) else None
 
 
+def usable_box(image: Image.Image, min_side: int) -> Box | None:
+    """Return `find_box` of an image, None where what is left would have a side below `min_side` px."""
+    box = find_box(image)
+    return box if box and min(box[2] - box[0], box[3] - box[1]) >= min_side else None
+
+
 def _reduced(image: Image.Image, scale: float) -> Image.Image:
     """Return a copy with sides divided by `scale`, each pixel the mean of four: all would cost 4 times that."""
     if scale == 1:

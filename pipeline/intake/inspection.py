@@ -75,9 +75,7 @@ def inspect(task: Task) -> Finding:
 def _describe(path: Path, task: Task) -> Facts:
     decoded = images.decode_strictly(path, task.limits)
     image, flags = decoded.image, set(decoded.flags)
-    box = borders.find_box(image)
-    if box and min(box[2] - box[0], box[3] - box[1]) < task.limits.min_side:
-        box = None  # what is left would be refused on its own
+    box = borders.usable_box(image, task.limits.min_side)
     if box:
         image = images.cropped(image, box)
         flags.add("border")

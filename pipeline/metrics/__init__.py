@@ -95,7 +95,8 @@ _DECLARED = (
         "share of windows",
         "The same of a judge that sees light without colour: a palette cannot persuade it, brushwork can.",
         high=1.0,
-        tells=("model", "early", "blurred"),
+        # Not from the paintings: on some styles a good model deceives as often as they do.
+        tells=("model", "lab_transfer", "blurred"),
     ),
     Metric(
         "content/structure",

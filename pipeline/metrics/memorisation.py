@@ -12,6 +12,10 @@ from pipeline.metrics.bootstrap import Resamples, Samples
 from pipeline.metrics.diversity import cross, thumbnails
 from pipeline.metrics.references import Pixels, References, Settings
 
+# Of held-out paintings' distance to the training set: what is nearer is a copy. Pasted training paintings score 0, an
+# honest painter 0.9; laid over his picture, a pasted one scores 0.6 at half its strength, 0.3 at three quarters (on
+# the tests' scenes). The nearest single output of honest models scored 0.8.
+COPY = 0.35
 _ROWS = 4096  # thumbnails compared at a time: what is added to memory stays at some tens of MiB
 
 

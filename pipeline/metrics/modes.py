@@ -56,7 +56,10 @@ def vendi(kernel: NDArray[np.float64], weights: NDArray[np.float64]) -> Samples:
     Returns:
         (rows), between 1, for copies of one picture, and n.
     """
-    roots = np.sqrt(weights / weights.sum(axis=1, keepdims=True))
-    shares = np.linalg.eigvalsh(kernel * roots[:, :, None] * roots[:, None, :])
-    shares = np.maximum(shares, np.finfo(np.float64).tiny)  # rounding leaves specks below 0; 0 log 0 is 0
-    return np.asarray(np.exp(-(shares * np.log(shares)).sum(axis=1)))
+    found = np.empty(len(weights))
+    for row, weight in enumerate(weights):  # one at a time: memory is that of the kernel
+        root = np.sqrt(weight / weight.sum())
+        shares = np.linalg.eigvalsh(kernel * root[:, None] * root)
+        shares = np.maximum(shares, np.finfo(np.float64).tiny)  # rounding leaves specks below 0; 0 log 0 is 0
+        found[row] = np.exp(-(shares * np.log(shares)).sum())
+    return found

@@ -16,6 +16,7 @@ from typing import Any
 from pipeline import held_out
 from pipeline.entry import run_stage
 from pipeline.files import sha256_file, staged_directory, write_atomic, write_json
+from pipeline.folders import of_folders
 from pipeline.inference import Stylizer
 from pipeline.pages import HOUSE, template
 from pipeline.params import Evaluate, load_params
@@ -156,7 +157,7 @@ def any_two(
     if photos is not None and artworks is not None:
         params = load_params(workspace.params_file)
         judge = held_out.judge_of(workspace, one.stylizer.config)
-        images = held_out.of_folders(photos, artworks, one.stylizer.config["view"], params, None, judge)
+        images = of_folders(photos, artworks, one.stylizer.config["view"], params, judge=judge)
         shown = Shown.of_folder(photos)
     else:
         entry = _recipe_of(workspace, one)

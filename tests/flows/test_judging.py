@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from flows import judging
 from pipeline import evaluate
 from pipeline import judge as style_judge
@@ -66,3 +68,22 @@ def test_votes_that_came_since_are_in_the_report_and_otherwise_it_stays(tmp_path
     page = report.read_text()
     assert "Painters preferred it to Lab transfer in 1 of 1 decided vote" in page
     assert "abc" in page
+
+
+def test_a_report_that_could_not_be_rendered_is_made_up_for(tmp_path: Path) -> None:
+    workspace = tiny_workspace(tmp_path)
+    package = write_package(workspace, "dots")
+    style_judge.main("dots", workspace, load_params(workspace.params_file))
+    evaluate.main("dots", workspace)
+    path = judging.verdict_file(workspace, "dots", package)
+    write_json(path, judge(good(), None, SETTINGS).to_dict() | {"champion": None})
+    report = judging.render(workspace, "dots", package, {"Commit": "first"}, print)
+    before = report.rename(report.with_suffix(".before"))
+    report.mkdir()  # no file can take its name
+    with pytest.raises(judging.MeasuringError):
+        judging.render(workspace, "dots", package, {"Commit": "second"}, print)
+    report.rmdir()
+    before.rename(report)
+    assert sorted(path.parent.iterdir()) == [path]
+    judging.render(workspace, "dots", package, {"Commit": "second"}, print)
+    assert "second" in report.read_text()

@@ -76,7 +76,7 @@ def good() -> Tree:
             "observers": {"features": "judge-1", "judge": "judge-1", "perceptual": None},
             "metrics": _figures("model"),
             "controls": controls,
-            "checks": {"variety": 40.0, "contrast": 50.0, "change": 20.0},
+            "checks": {"variety": 40.0, "contrast": 50.0, "change": 20.0, "copied": 0.0},
         }
     )
 

@@ -13,16 +13,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+import yaml
+from PIL import Image, ImageOps
 
-from pipeline import evaluate, gate, judge
+from pipeline import evaluate, gate, judge, prepare
 from pipeline.files import read_json
+from pipeline.folders import of_folders, params_for, score_folders
+from pipeline.ingest import ingest
+from pipeline.manifest import read_manifest
 from pipeline.metrics import REGISTRY, STYLE
 from pipeline.metrics.controls import CONTROLS, UPPER
 from pipeline.metrics.temporal import COUNT
 from pipeline.params import Evaluate, load_params
 from pipeline.scoring import HeldOut, View, compare_models, paint_all, score, summary
-from pipeline.workspace import Workspace
+from pipeline.workspace import PHOTOS, Workspace
 from tests.pipeline.packages import write_package
 from tests.pipeline.scenes import held_out, paint, painting, paintings, photographs
 from tests.pipeline.training import ROOT, tiny_workspace
@@ -292,29 +296,76 @@ def test_the_gallery_names_pictures_that_are_there(report: Path) -> None:
             assert image.size == (entry["width"], entry["height"])
 
 
-def test_any_folders_give_the_same_figures_as_the_stage(studio: Workspace, report: Path, tmp_path: Path) -> None:
+def _ingested(root: Path) -> Workspace:
+    """Return a workspace whose collections were ingested and prepared, some of them with borders, and a package."""
+    root.mkdir()
+    workspace = tiny_workspace(root)
+    params = load_params(workspace.params_file)
+    for name, pictures in ((PHOTOS, photographs(12)), ("dots", paintings(12))):
+        source = root / "given" / name
+        source.mkdir(parents=True)
+        for number, pixels in enumerate(pictures):
+            picture = Image.fromarray(pixels).resize((160, 160), Image.Resampling.BICUBIC)
+            mount = 0 if number % 3 == 0 else 20
+            ImageOps.expand(picture, mount, (250, 250, 250)).save(source / f"{number}.png")
+        ingest(workspace, source, name, params, tracked=False)
+        prepare.main(name, workspace, params)
+        assert any(entry.box for entry in read_manifest(workspace.collection(name)) if entry.split == "test")
+    judge.main("dots", workspace, params)
+    write_package(workspace, "dots")
+    return workspace
+
+
+def test_any_folders_give_the_same_figures_as_the_stage(tmp_path: Path) -> None:
+    workspace = _ingested(tmp_path / "studio")
+    stage = read_json(evaluate.main("dots", workspace) / "metrics.json")
     folders = {}
-    for name in ("photos", "dots"):
-        folders[name] = Path(shutil.copytree(studio.prepared(name) / "test", tmp_path / name))
-    (folders["photos"] / "notes.txt").write_text("not a picture")
+    for name in (PHOTOS, "dots"):
+        for entry in read_manifest(workspace.collection(name)):
+            folder = folders[name, entry.split] = tmp_path / name / entry.split
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(workspace.collection(name) / entry.file, folder)
+    (folders[PHOTOS, "test"] / "notes.txt").write_text("not a picture")
+    held_out = workspace.package("dots"), folders[PHOTOS, "test"], folders["dots", "test"]
+    params = load_params(workspace.params_file)
+    found = score_folders(*held_out, params, folders["dots", "train"], workspace.judge("dots"))
+    assert {"memorisation/nearest_train", "judge/luminance"} <= set(found["metrics"])
+    same = ("counts", "observers", "metrics", "controls", "differences", "checks")
+    assert {key: found[key] for key in same} == {key: stage[key] for key in same}
+    without = score_folders(*held_out, params)
+    assert without["observers"]["judge"] is None
+    assert not {"judge/colour", "memorisation/nearest_train"} & set(without["metrics"])
+
+
+def test_borders_are_cut_off_the_images_of_a_folder_as_ingestion_does(studio: Workspace, tmp_path: Path) -> None:
+    picture = Image.fromarray(photographs(1)[0]).resize((300, 220), Image.Resampling.BICUBIC)
+    mounted = ImageOps.expand(picture, 40, (255, 255, 255))
+    for number in range(2):
+        mounted.putpixel((0, 0), (255, 255, 255 - number))
+        mounted.save(tmp_path / f"{number}.png")
     params = load_params(studio.params_file)
-    own = studio.judge("dots")
-    found = evaluate.score_folders(studio.package("dots"), folders["photos"], folders["dots"], params, judge=own)
-    stage = read_json(report / "metrics.json")
-    del stage["metrics"]["memorisation/nearest_train"]
-    assert found["metrics"] == stage["metrics"]
-    assert found["controls"]["paintings"] == stage["controls"]["paintings"]
-    training = evaluate.score_folders(
-        studio.package("dots"), folders["photos"], folders["dots"], params, folders["dots"]
-    )
-    assert training["observers"]["judge"] is None
-    assert "judge/colour" not in training["metrics"]
-    assert "memorisation/nearest_train" in training["metrics"]
+    for crop in (True, False):
+        one = replace(params, prepare=replace(params.prepare, crop_borders=crop))
+        corners = [view.pixels[0, 0] for view in of_folders(tmp_path, tmp_path, 64, one).photographs]
+        assert [bool((corner > 250).all()) for corner in corners] == [not crop] * 2
+
+
+def test_a_recipe_is_scored_with_its_own_parameters(studio: Workspace) -> None:
+    text = studio.recipes_file.read_text()
+    try:
+        book = yaml.safe_load(text)
+        book["recipes"]["dots"]["overrides"] = {"evaluate": {"bootstrap": 77}}
+        studio.recipes_file.write_text(yaml.safe_dump(book))
+        assert params_for(studio, "dots").evaluate.bootstrap == 77
+        for unknown in ("lines", None):
+            assert params_for(studio, unknown) == load_params(studio.params_file)
+    finally:
+        studio.recipes_file.write_text(text)
 
 
 def test_a_folder_without_pictures_is_refused(studio: Workspace, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="0 readable images"):
-        evaluate.score_folders(studio.package("dots"), tmp_path, tmp_path, load_params(studio.params_file))
+        score_folders(studio.package("dots"), tmp_path, tmp_path, load_params(studio.params_file))
 
 
 def test_at_most_max_images_are_taken_the_first_by_hash(studio: Workspace) -> None:

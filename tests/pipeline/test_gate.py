@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import gate
-from pipeline.gate import LEAST_DISTANCE, Rule, Verdict, judge
+from pipeline.gate import MOST_COPIED, Rule, Verdict, judge
 from pipeline.metrics import REGISTRY
+from pipeline.metrics.memorisation import COPY
 from pipeline.params import Gate, SeedNoise
 from tests.pipeline.scoresheets import JUDGE, PAIRS, Tree, changed, figure, good, with_differences
 
@@ -179,10 +180,29 @@ def test_the_palette_may_be_no_worse_than_the_photographs_beyond_noise(palette: 
 
 
 def test_copies_of_training_paintings_are_refused() -> None:
-    metrics = changed(good(), {"memorisation/nearest_train": LEAST_DISTANCE - 0.01})
+    metrics = changed(good(), {"memorisation/nearest_train": COPY - 0.01})
     assert failed(judge(metrics, None, SETTINGS)) == ["copies"]
     assert "copies of training paintings: they lie 0.34 times as far" in rule(metrics, "copies").sentence
-    assert failed(judge(changed(good(), {"memorisation/nearest_train": LEAST_DISTANCE}), None, SETTINGS)) == []
+    assert failed(judge(changed(good(), {"memorisation/nearest_train": COPY}), None, SETTINGS)) == []
+
+
+@pytest.mark.parametrize(("share", "passes"), [(0.0, True), (MOST_COPIED, True), (0.06, False), (1 / 3, False)])
+def test_a_few_copies_are_refused_however_far_the_rest_lies(share: float, passes: bool) -> None:
+    metrics = good()
+    metrics["checks"]["copied"] = share
+    found = rule(metrics, "copies")
+    assert failed(judge(metrics, None, SETTINGS)) == ([] if passes else ["copies"])
+    if not passes:
+        assert found.sentence.startswith(f"{share:.1%} of the outputs are copies")
+        assert (found.value, found.bound) == (share, MOST_COPIED)
+
+
+def test_a_failed_rule_shows_the_number_that_failed_it() -> None:
+    close = changed(good(), {"style/texture_swd": 0.12})  # 30 % of the gap closed, but not beyond noise
+    close["differences"]["lab_transfer - model"]["style/texture_swd"] = figure(0.03, half=0.04)
+    assert (rule(close, "texture").value, rule(close, "texture").bound) == (pytest.approx(-0.01), 0.0)
+    playing = changed(good(), {"judge/colour": 0.95})  # real paintings score .9 at most
+    assert (rule(playing, "judge").value, rule(playing, "judge").bound) == (0.95, pytest.approx(0.9))
 
 
 @pytest.mark.parametrize("part", ["metrics", "controls", "differences", "checks", "counts"])

@@ -47,6 +47,7 @@ def test_the_trained_model_is_accepted(climbed: Climb) -> None:
 CHEATS = {
     "rubble": "structure",
     "a training painting, pasted": "copies",
+    "a training painting pasted for every third": "copies",
     "one output for all": "structure",
     "a blurred photograph": "structure",
     "colour inversion": "structure",

@@ -57,10 +57,10 @@ def test_promotion_and_rollback_move_the_aliases_and_are_recorded(place: Workspa
     assert registry.champion(place, "ink") is None
     assert registry.promote(place, "ink", 1, "first", by=registry.GATE)
     assert registry.promote(place, "ink", 3, "better", by=registry.GATE)
-    assert registry.aliases_of(place, "ink") == {"champion": 3, "previous": 1}
+    assert registry.aliases_of(place, "ink") == {"champion": 3, "previous": 1, "anchor": 1}
     assert not registry.promote(place, "ink", 3, "again", by=registry.GATE)
     assert registry.rollback(place, "ink", "smeared").version == 1
-    assert registry.aliases_of(place, "ink") == {"champion": 1, "previous": 3}
+    assert registry.aliases_of(place, "ink") == {"champion": 1, "previous": 3, "anchor": 1}
     assert registry.version_of(place, "ink", 3).tags[registry.ROLLED_BACK] == "smeared"
     assert registry.rollback(place, "ink", "no, it was fine").version == 3
     assert registry.ROLLED_BACK not in registry.version_of(place, "ink", 3).tags
@@ -88,7 +88,7 @@ def test_what_a_person_holds_only_a_person_promotes(place: Workspace) -> None:
     assert registry.barred(registry.version_of(place, "ink", 2)) is None
     with pytest.raises(RegistryError, match=r"ink version 3 is held \(the sky is odd\): only a person promotes it"):
         registry.promote(place, "ink", 3, "the gate accepts it", by=registry.GATE)
-    assert registry.aliases_of(place, "ink") == {"champion": 1, "challenger": 3}
+    assert registry.aliases_of(place, "ink") == {"champion": 1, "challenger": 3, "anchor": 1}
     assert registry.promote(place, "ink", 3, "the sky is fine", by="ana")
     assert registry.barred(registry.version_of(place, "ink", 3)) is None
     assert registry.aliases_of(place, "ink") == {"champion": 3, "previous": 1, "anchor": 3}
@@ -136,6 +136,15 @@ def test_the_gate_does_not_promote_what_was_rolled_back(place: Workspace) -> Non
     assert journal(place)[-1]["lifted"] == {"rolled_back": "smeared", "held": "and look at it"}
 
 
+def test_the_first_champion_is_the_anchor_until_a_person_promotes(place: Workspace) -> None:
+    three_versions(place)
+    for number in (1, 2, 3):
+        registry.promote(place, "ink", number, "gate", by=registry.GATE)
+        assert registry.aliases_of(place, "ink")["anchor"] == 1
+    registry.promote(place, "ink", 2, "looked at it", by="ada")
+    assert registry.aliases_of(place, "ink")["anchor"] == 2
+
+
 def test_only_a_person_moves_the_anchor(place: Workspace) -> None:
     three_versions(place)
     registry.promote(place, "ink", 1, "looked at it", by="ada")
@@ -178,7 +187,7 @@ def test_a_crash_at_any_write_leaves_a_champion(place: Workspace, monkeypatch: p
         if finished:
             break
     assert seen == {1, 2}
-    assert registry.aliases_of(place, "ink") == {"champion": 2, "previous": 1, "challenger": 3}
+    assert registry.aliases_of(place, "ink") == {"champion": 2, "previous": 1, "challenger": 3, "anchor": 1}
 
 
 @pytest.mark.parametrize(
@@ -237,7 +246,7 @@ def test_every_version_tells_which_images_it_was_trained_on(place: Workspace) ->
     ]
     found = registry.trained_on(place, {})
     assert [(e.aliases, e.barred) for e in found] == [
-        (("champion",), False),
+        (("anchor", "champion"), False),
         ((), False),
         (("previous",), True),
         (("challenger",), False),
