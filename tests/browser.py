@@ -45,7 +45,9 @@ class Visit:
 
 
 @contextmanager
-def visit(address: str, width: int = 1280, dark: bool = False, script: bool = True) -> Iterator[Visit]:
+def visit(
+    address: str, width: int = 1280, dark: bool = False, script: bool = True, height: int = 900
+) -> Iterator[Visit]:
     """Yield a page in a window of `width` px.
 
     Args:
@@ -53,6 +55,7 @@ def visit(address: str, width: int = 1280, dark: bool = False, script: bool = Tr
         width: px.
         dark: whether the person likes it dark.
         script: whether scripts run.
+        height: px.
     """
     from playwright.sync_api import sync_playwright
 
@@ -61,7 +64,7 @@ def visit(address: str, width: int = 1280, dark: bool = False, script: bool = Tr
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         scheme = "dark" if dark else "light"
         context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=script
+            viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=script
         )
         page = context.new_page()
         seen = Visit(page)

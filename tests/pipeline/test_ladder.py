@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ladder import Climb, build, climb, samples_of
+from benchmarks.ladder import Climb, apart, build, climb, samples_of
 from pipeline.metrics import REGISTRY
 from tests.pipeline.training import ROOT
 
@@ -33,6 +33,11 @@ def test_every_metric_tells_its_rungs_apart(climbed: Climb) -> None:
     assert told == {metric.name for metric in REGISTRY.values() if metric.tells}
     unclear = [f"{gap.metric}: {gap.better} and {gap.worse} {gap.figure}" for gap in climbed.gaps if not gap.clear]
     assert not unclear
+
+
+def test_the_interval_of_an_unpaired_difference_is_that_of_normal_figures() -> None:
+    found = apart({"value": 3.0, "low": 2.7, "high": 3.3}, {"value": 1.0, "low": 0.6, "high": 1.4})
+    assert found == {"value": 2.0, "low": pytest.approx(1.5), "high": pytest.approx(2.5)}  # 0.5 = hypot(0.3, 0.4)
 
 
 def test_every_judged_metric_says_what_it_tells_apart() -> None:

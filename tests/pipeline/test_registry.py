@@ -67,7 +67,7 @@ def test_promotion_and_rollback_move_the_aliases_and_are_recorded(place: Workspa
     done = [(entry["action"], entry["from"], entry["to"]) for entry in journal(place) if entry["phase"] == "done"]
     assert done == [("promote", None, 1), ("promote", 1, 3), ("rollback", 3, 1), ("rollback", 1, 3)]
     assert registry.version_of(place, "ink", 1).tags["promoted_why"] == "smeared"
-    assert registry.models(place) == {"ink": {"champion": 3, "previous": 1}}
+    assert registry.models(place) == {"ink": {"champion": 3, "previous": 1, "anchor": 3}}
 
 
 def test_nothing_is_held_to_a_version_that_a_person_took_down(place: Workspace) -> None:

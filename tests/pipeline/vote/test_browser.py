@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,8 @@ import pytest
 
 from pipeline.vote.ballots import read, standing
 from pipeline.vote.booth import Booth
+from tests.browser import needs_browser, visit
 from tests.pipeline.vote.studio import OURS, THEIRS, exhibits, served
-
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("there is no chromium here")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -35,25 +22,13 @@ def booth(tmp_path: Path) -> Booth:
 
 
 @pytest.fixture
-def page(chromium: Any, booth: Booth) -> Iterator[Any]:
+def page(booth: Booth) -> Iterator[Any]:
     """The page, opened; it must leave nothing on the console and ask for nothing from elsewhere."""
-    complaints: list[str] = []
-    with served(booth) as address:
-        context = chromium.new_context(viewport={"width": 1280, "height": 800})
-        opened = context.new_page()
-        opened.on("console", lambda message: complaints.append(message.text))
-        opened.on("pageerror", lambda error: complaints.append(str(error)))
-        opened.on("request", lambda request: request.url.startswith(address) or _elsewhere(complaints, request.url))
-        opened.goto(address)
-        opened.locator("#welcome").wait_for()
-        yield opened
-        context.close()
-    assert complaints == []
-
-
-def _elsewhere(complaints: list[str], url: str) -> None:
-    if not url.startswith("data:"):
-        complaints.append(url)
+    with served(booth) as address, visit(address, height=800) as seen:
+        seen.page.locator("#welcome").wait_for()
+        yield seen.page
+    assert not seen.complaints
+    assert not seen.asked
 
 
 def _at(page: Any, number: int) -> None:
@@ -64,6 +39,7 @@ def _choices(booth: Booth) -> list[str]:
     return [one.choice for one in standing(read(booth.file).ballots)]
 
 
+@needs_browser
 def test_a_whole_visit_by_keys(page: Any, booth: Booth) -> None:
     page.keyboard.type("Ana")  # the field has the focus
     page.keyboard.press("Enter")
@@ -88,6 +64,7 @@ def test_a_whole_visit_by_keys(page: Any, booth: Booth) -> None:
     assert page.input_value("#voter") == "Ana"  # kept for the next time
 
 
+@needs_browser
 def test_clicks_taps_and_undo(page: Any, booth: Booth) -> None:
     page.get_by_role("button", name="Begin").click()
     _at(page, 1)
@@ -107,6 +84,7 @@ def test_clicks_taps_and_undo(page: Any, booth: Booth) -> None:
     assert _choices(booth) == ["right", "neither", "left"]
 
 
+@needs_browser
 def test_tab_reaches_everything_and_shows_where_it_is(page: Any, booth: Booth) -> None:
     page.keyboard.press("Enter")
     _at(page, 1)
@@ -125,6 +103,7 @@ def test_tab_reaches_everything_and_shows_where_it_is(page: Any, booth: Booth) -
     assert _choices(booth) == ["right", "neither"]
 
 
+@needs_browser
 def test_a_key_held_down_votes_once(page: Any, booth: Booth) -> None:
     page.keyboard.press("Enter")
     _at(page, 1)
@@ -135,31 +114,33 @@ def test_a_key_held_down_votes_once(page: Any, booth: Booth) -> None:
     assert _choices(booth) == ["left"]
 
 
+@needs_browser
 @pytest.mark.parametrize("width", [400, 1280])
 @pytest.mark.parametrize("shape", [(300, 200), (200, 400), (768, 240)])
-def test_both_paintings_and_every_button_are_in_sight(
-    chromium: Any, tmp_path: Path, width: int, shape: tuple[int, int]
-) -> None:
-    with served(Booth(exhibits(tmp_path, 2, *shape), tmp_path / "votes.jsonl")) as address:
-        page = chromium.new_page(viewport={"width": width, "height": 800})
-        page.goto(address)
+@needs_browser
+def test_both_paintings_and_every_button_are_in_sight(tmp_path: Path, width: int, shape: tuple[int, int]) -> None:
+    shown = Booth(exhibits(tmp_path, 2, *shape), tmp_path / "votes.jsonl")
+    with served(shown) as address, visit(address, width=width, height=800) as seen:
+        page = seen.page
         page.keyboard.press("Enter")
         page.locator("#count", has_text="1 of 2").wait_for()
         page.keyboard.press("ArrowDown")
         page.locator("#count", has_text="2 of 2").wait_for()
-        boxes = {name: page.locator(f"#{name}").bounding_box() for name in ("left", "right", "neither", "photograph")}
-        boxes["undo"] = page.locator("#vote .undo").bounding_box()
+        names = {name: f"#{name}" for name in ("left", "right", "neither", "photograph")} | {"undo": "#vote .undo"}
+        boxes: dict[str, Any] = {name: page.locator(place).bounding_box() for name, place in names.items()}
         for name, box in boxes.items():
             assert box["x"] >= 0, name
             assert box["x"] + box["width"] <= width, name
             assert box["y"] + box["height"] <= 800, name
         left, right = (page.locator(f"#{name} img").bounding_box() for name in ("left", "right"))
+        assert left
+        assert right
         assert (left["width"], left["height"]) == (right["width"], right["height"])
         assert left["width"] / left["height"] == pytest.approx(shape[0] / shape[1], rel=0.02)
         assert (left["x"] == right["x"]) == (width == 400)  # stacked where it is narrow
-        page.close()
 
 
+@needs_browser
 def test_the_page_as_a_person_sees_it_tells_nothing(page: Any, booth: Booth) -> None:
     page.keyboard.press("Enter")
     _at(page, 1)
@@ -174,13 +155,13 @@ def test_the_page_as_a_person_sees_it_tells_nothing(page: Any, booth: Booth) -> 
     assert shapes == ["/pictures/ID", "/pictures/ID"]
 
 
-def test_a_server_that_was_stopped_is_told(chromium: Any, booth: Booth) -> None:
-    page = chromium.new_page()
-    with served(booth) as address:
-        page.goto(address)
-        page.keyboard.press("Enter")
-        _at(page, 1)
-    page.keyboard.press("ArrowLeft")
-    page.get_by_role("alert").wait_for()
-    assert "Every vote cast until then is kept" in page.get_by_role("alert").inner_text()
-    page.close()
+@needs_browser
+def test_a_server_that_was_stopped_is_told(booth: Booth) -> None:
+    with ExitStack() as browser:
+        with served(booth) as address:
+            page = browser.enter_context(visit(address)).page
+            page.keyboard.press("Enter")
+            _at(page, 1)
+        page.keyboard.press("ArrowLeft")
+        page.get_by_role("alert").wait_for()
+        assert "Every vote cast until then is kept" in page.get_by_role("alert").inner_text()
