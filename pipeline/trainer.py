@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 from pipeline.methods.base import Batch, Losses, Method
 from pipeline.networks.averaging import Average
 from pipeline.params import Train
 
 State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Health:
+    """How many steps were skipped because a loss or a gradient was not finite."""
+
+    bad_in_a_row: int  # up to the last step
+    bad_total: int
 
 
 class Trainer:
@@ -27,27 +37,48 @@ class Trainer:
                 method.player_parameters(player),
                 lr=settings.learning_rate,
                 betas=(settings.beta1, settings.beta2),
+                fused=True,
             )
             for player in method.players
         }
         self.averages = {name: Average(method.networks[name], settings.ema) for name in method.averaged}
+        self.buffers = [buffer for network in method.networks.values() for buffer in network.buffers()]
+        self.bad_in_a_row = torch.zeros((), dtype=torch.int64, device=device)
+        self.bad_total = torch.zeros((), dtype=torch.int64, device=device)
+        self.pace = 1.0
 
     def step(self, batch: Batch, step: int, draw: torch.Generator) -> Losses:
         """Train every player that has a loss at step number `step` (from 0); return the losses, detached.
 
         All gradients come from one forward pass before any weight moves: each player's losses are
         differentiated by its own parameters alone, so no gradient is computed only to be thrown away.
+
+        When a loss or a gradient of any player is not finite, nothing moves at all: weights, buffers, moments and
+        averages stay as they were, and the step is counted (see `health`). That is decided on the device, without
+        waiting for it.
         """
+        before = [buffer.clone() for buffer in self.buffers]
         losses = self.method.step(batch, step, draw)
         self._differentiate(losses)
+        bad = self._not_finite(losses)
         for player in losses:
-            optimiser = self.optimisers[player]
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(self.settings, step)
-            optimiser.step()
+            self._move(player, step, bad)
+        for buffer, kept in zip(self.buffers, before, strict=True):
+            buffer.copy_(torch.where(bad, kept, buffer))
         for name, average in self.averages.items():
-            average.update(self.method.networks[name], step)
+            average.update(self.method.networks[name], step, share=(~bad).float())
+        self.bad_total += bad
+        self.bad_in_a_row += 1
+        self.bad_in_a_row *= bad
         return {player: {name: loss.detach() for name, loss in named.items()} for player, named in losses.items()}
+
+    def health(self) -> Health:
+        """Return how many steps were skipped; on a GPU this waits for the last step to finish."""
+        return Health(*torch.stack([self.bad_in_a_row, self.bad_total]).tolist())
+
+    def slow_down(self, factor: float) -> None:
+        """Multiply the learning rate by `factor` from now on. It is part of the state: loading one brings its own."""
+        self.pace *= factor
 
     def state(self) -> State:
         """Return everything that resuming needs, as tensors and plain values."""
@@ -55,6 +86,9 @@ class Trainer:
             "networks": {name: network.state_dict() for name, network in self.method.networks.items()},
             "averages": {name: average.network.state_dict() for name, average in self.averages.items()},
             "optimisers": {player: optimiser.state_dict() for player, optimiser in self.optimisers.items()},
+            "bad_in_a_row": self.bad_in_a_row.clone(),
+            "bad_total": self.bad_total.clone(),
+            "pace": self.pace,
         }
 
     def load(self, state: State) -> None:
@@ -65,16 +99,40 @@ class Trainer:
             average.network.load_state_dict(state["averages"][name])
         for player, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][player])
+        self.bad_in_a_row.copy_(state["bad_in_a_row"])
+        self.bad_total.copy_(state["bad_total"])
+        self.pace = state["pace"]
 
     def _differentiate(self, losses: Losses) -> None:
         remaining = len(losses)
         for player, named in losses.items():
             remaining -= 1
-            parameters = self.method.player_parameters(player)
+            self.optimisers[player].zero_grad()
             total = torch.stack(list(named.values())).sum()
-            gradients = torch.autograd.grad(total, parameters, retain_graph=remaining > 0, allow_unused=True)
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient
+            # `backward` and not `autograd.grad`, whose results may lie in memory in another order than the weights:
+            # a fused optimiser walks both as they lie.
+            total.backward(  # type: ignore[no-untyped-call]  # torch leaves it without types
+                inputs=self.method.player_parameters(player), retain_graph=remaining > 0
+            )
+
+    def _not_finite(self, losses: Losses) -> Tensor:
+        """Return whether any loss or gradient is NaN or infinite, as a boolean on the device."""
+        values = [loss.detach() for named in losses.values() for loss in named.values()]
+        gradients = [
+            parameter.grad
+            for player in losses
+            for parameter in self.method.player_parameters(player)
+            if parameter.grad is not None
+        ]
+        return ~torch.stack([*values, get_total_norm(gradients, norm_type=torch.inf)]).isfinite().all()
+
+    def _move(self, player: str, step: int, bad: Tensor) -> None:
+        optimiser = self.optimisers[player]
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(self.settings, step) * self.pace
+        # How torch's GradScaler tells a fused optimiser to leave all as it is, without reading the flag on the host.
+        optimiser.found_inf = bad.float()  # type: ignore[attr-defined]
+        optimiser.step()
 
 
 def learning_rate(settings: Train, step: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Average:
@@ -20,10 +20,12 @@ class Average:
         self.decay = decay
 
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Move towards `network` after step number `step`, counted from 0."""
+    def update(self, network: nn.Module, step: int, share: Tensor | float = 1.0) -> None:
+        """Move towards `network` after step number `step`, counted from 0; `share` (0 to 1) of the usual way."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for mean, value in zip(self.network.parameters(), network.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
+        means: list[Tensor] = list(self.network.parameters())
+        ways = list(torch._foreach_sub(list(network.parameters()), means))
+        torch._foreach_mul_(ways, (1 - decay) * share)
+        torch._foreach_add_(means, ways)
         for held, present in zip(self.network.buffers(), network.buffers(), strict=True):
             held.copy_(present)
