@@ -125,7 +125,10 @@ def build(
             "cut": {"warmup_steps": 1, "weights": _ONLY_TEXTURE},
         },
     }
-    entries = {name: {"method": "cut", "style": style, "overrides": changes} for name, changes in recipes.items()}
+    entries = {
+        name: {"method": "cut", "style": style, "warm_start": "none", "overrides": changes}
+        for name, changes in recipes.items()
+    }
     workspace.recipes_file.write_text(json.dumps({"styles": [style], "recipes": entries}))  # JSON is YAML
     for recipe in recipes:
         command = [sys.executable, "-P", "-m", "pipeline.train", recipe]

@@ -96,7 +96,7 @@ def ingest(
         if not entries and not move:
             raise ValueError(_nothing(ledger, collection, source))
         if entries and collection != PHOTOS:
-            add_style(workspace, collection)
+            add_style(workspace, collection, warm_start=params.ingest.warm_start)
         if entries and tracked:
             _track_if_needed(workspace, collection)
         if move:

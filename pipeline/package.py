@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 from safetensors.torch import save
 from torch import nn
 
+from pipeline import warm_start
 from pipeline.colour import lab_statistics
 from pipeline.data import read_index
 from pipeline.entry import run_stage
@@ -54,7 +56,7 @@ def main(recipe: str, workspace: Workspace) -> Path:
         }
         write_json(folder / "config.json", config)
         collections = {name: workspace.prepared(name) for name in (PHOTOS, config["style"])}
-        write_json(folder / TRAINED_ON, {name: _trained_on(prepared) for name, prepared in collections.items()})
+        write_json(folder / TRAINED_ON, _learnt(collections, workspace.warm_start(config["warm_start"])))
         _write_preview(folder, Stylizer(network, config, "", torch.device("cpu")), workspace.prepared(PHOTOS))
         write_manifest(folder, digests)
     return workspace.package(recipe)
@@ -107,6 +109,14 @@ def _check_parity(network: nn.Module, path: Path, shape: tuple[int, ...]) -> Non
         difference = float((network(photo) - torch.from_numpy(painted)).abs().max())
     if not difference <= PARITY:
         raise RuntimeError(f"the ONNX graph differs from torch by {difference} at {shape}, more than {PARITY}")
+
+
+def _learnt(collections: Mapping[str, Path], began_with: Path) -> dict[str, list[str]]:
+    """Return all images that left a trace in the weights, collection -> sha256s: those of the warm start too."""
+    learnt = {name: set(_trained_on(prepared)) for name, prepared in collections.items()}
+    for name, images in warm_start.trained_on(began_with).items():
+        learnt.setdefault(name, set()).update(images)
+    return {name: sorted(images) for name, images in learnt.items()}
 
 
 def _trained_on(prepared: Path) -> list[str]:

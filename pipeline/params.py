@@ -68,6 +68,7 @@ class Ingest:
     test_share: Annotated[float, Between(0.05, 0.5)]
     min_photos: Annotated[int, Between(4, 100_000)]  # fewer than this and nothing is trained
     min_artworks: Annotated[int, Between(2, 100_000)]
+    warm_start: str  # what the recipe of a new style begins with
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from pipeline.params import OVERRIDABLE, Params, load_params, read_tree
 from pipeline.workspace import Workspace, check_name
 
 METHODS = ("cut",)
-_KEYS = ("method", "style", "overrides")
+NO_WARM_START = "none"  # the name of the warm start that holds no networks
+_KEYS = ("method", "style", "warm_start", "overrides")
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Recipe:
     name: str
     method: str
     style: str
+    warm_start: str
     overrides: Mapping[str, Any]
 
 
@@ -61,6 +63,11 @@ def load_book(workspace: Workspace) -> Book:
 
 def _recipe(name: str, entry: Any, styles: tuple[str, ...]) -> Recipe:
     check_name(name, "recipe")
+    if isinstance(entry, Mapping) and "warm_start" not in entry:
+        raise ValueError(
+            f"recipe {name!r} in recipes.yaml lacks warm_start; add `warm_start: {NO_WARM_START}`, or the name of "
+            f"a folder of warm/"
+        )
     if not isinstance(entry, Mapping) or set(entry) != set(_KEYS):
         raise ValueError(f"recipe {name!r} in recipes.yaml must have just the keys {', '.join(_KEYS)}")
     if entry["method"] not in METHODS:
@@ -71,13 +78,17 @@ def _recipe(name: str, entry: Any, styles: tuple[str, ...]) -> Recipe:
             f"recipe {name!r}: style {entry['style']!r} is not in recipes.yaml's styles "
             f"({', '.join(styles) or 'none'}); add it with `atelier ingest DIR --style {entry['style']}`"
         )
+    try:
+        check_name(str(entry["warm_start"]), "warm start")
+    except ValueError as error:
+        raise ValueError(f"recipe {name!r}: {error}") from error
     overrides = entry["overrides"] or {}
     if not isinstance(overrides, Mapping):
         raise ValueError(f"recipe {name!r}: overrides must be a mapping like params.yaml, not {overrides!r}")
     for key in overrides:
         if key not in OVERRIDABLE:
             raise ValueError(f"recipe {name!r} overrides {key!r}; a recipe may override {', '.join(OVERRIDABLE)}")
-    return Recipe(name, entry["method"], entry["style"], overrides)
+    return Recipe(name, entry["method"], entry["style"], str(entry["warm_start"]), overrides)
 
 
 def recipe_params(workspace: Workspace, recipe: Recipe) -> Params:
@@ -93,10 +104,36 @@ def recipe_params(workspace: Workspace, recipe: Recipe) -> Params:
         raise ValueError(f"recipe {recipe.name!r}: {error}") from error
 
 
-def add_style(workspace: Workspace, style: str, method: str = "cut") -> bool:
+def set_warm_start(workspace: Workspace, recipe: str, warm_start: str) -> bool:
+    """Let a recipe begin with other networks; return whether anything changed. All else in recipes.yaml stays.
+
+    Raises:
+        ValueError: there is no such recipe, or the file is wrong.
+    """
+    check_name(warm_start, "warm start")
+    if load_book(workspace).recipe(recipe).warm_start == warm_start:
+        return False
+    import yaml  # here for the same reason as in params.read_tree
+
+    text = workspace.recipes_file.read_bytes().decode()
+    node: Any = yaml.compose(text, yaml.SafeLoader)
+    for key in ("recipes", recipe, "warm_start"):
+        node = next(value for name, value in node.value if name.value == key)
+    start, end = node.start_mark.index, node.end_mark.index
+    write_atomic(workspace.recipes_file, text[:start] + _scalar(warm_start) + text[end:])
+    return True
+
+
+def add_style(workspace: Workspace, style: str, method: str = "cut", warm_start: str = NO_WARM_START) -> bool:
     """Add a style and its default recipe of the same name; return whether anything changed.
 
     Everything that stands in recipes.yaml, comments too, stays to the letter.
+
+    Args:
+        workspace: whose recipes.
+        style: a collection.
+        method: of its recipe.
+        warm_start: what its recipe begins with.
 
     Raises:
         ValueError: the file is wrong, or written in a way that this cannot add to.
@@ -110,10 +147,10 @@ def add_style(workspace: Workspace, style: str, method: str = "cut") -> bool:
     text = workspace.recipes_file.read_bytes().decode()
     after = yaml.safe_load(text)
     after["styles"] = [*(after["styles"] or ()), style]
-    recipe = {"method": method, "style": style, "overrides": {}}
+    recipe = {"method": method, "style": style, "warm_start": warm_start, "overrides": {}}
     if style not in book.recipes:
         after["recipes"] = {**(after["recipes"] or {}), style: recipe}
-    changed = _added(text, style, method, with_recipe=style not in book.recipes)
+    changed = _added(text, recipe, with_recipe=style not in book.recipes)
     try:
         right = yaml.safe_load(changed) == after
     except yaml.YAMLError:
@@ -127,22 +164,29 @@ def add_style(workspace: Workspace, style: str, method: str = "cut") -> bool:
     return True
 
 
-def _added(text: str, style: str, method: str, *, with_recipe: bool) -> str:
+def _added(text: str, recipe: Mapping[str, Any], *, with_recipe: bool) -> str:
     """Return recipes.yaml with lines, or items in brackets, for a style and its recipe."""
     import yaml
 
-    # Digits first would be a number or a date to one YAML reader or another, and `on` is a truth value.
-    name = style if style[0].isalpha() and yaml.safe_load(style) == style else f'"{style}"'
+    name = _scalar(recipe["style"])
     root: Any = yaml.compose(text, yaml.SafeLoader)  # its nodes know where they stand in the text
     nodes = {key.value: node for key, node in root.value}
-    recipe = (f"method: {method}", f"style: {name}", "overrides: {}")
+    entry = (*(f"{key}: {_scalar(recipe[key])}" for key in ("method", "style", "warm_start")), "overrides: {}")
     edits = [_appended(text, nodes["styles"], 0, [f"- {name}"], name)]
     if with_recipe:
-        lines = [f"{name}:", *(f"  {line}" for line in recipe)]
-        edits.append(_appended(text, nodes["recipes"], 2, lines, f"{name}: {{{', '.join(recipe)}}}"))
+        lines = [f"{name}:", *(f"  {line}" for line in entry)]
+        edits.append(_appended(text, nodes["recipes"], 2, lines, f"{name}: {{{', '.join(entry)}}}"))
     for start, end, new in sorted(edits, reverse=True):  # from the end, so that the places stay right
         text = text[:start] + new + text[end:]
     return text
+
+
+def _scalar(name: str) -> str:
+    """Return a name as YAML reads it back."""
+    import yaml
+
+    # Digits first would be a number or a date to one YAML reader or another, and `on` is a truth value.
+    return name if name[0].isalpha() and yaml.safe_load(name) == name else f'"{name}"'
 
 
 def _appended(text: str, node: Any, indent: int, lines: list[str], item: str) -> tuple[int, int, str]:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline import warm_start
 from pipeline.checkpoints import clear_checkpoints, load_newest, save_checkpoint
 from pipeline.closure import code_digest
 from pipeline.data import CropStore, load_view, read_index
@@ -86,6 +87,8 @@ def prepare_run(workspace: Workspace, recipe: Recipe) -> Run:
         "params": digest_json(training_params(params, recipe.method)),
         "code": code_digest("pipeline.train", workspace.root),
     }
+    if begun := warm_start.digest(workspace.warm_start(recipe.warm_start)):
+        digests["warm_start"] = begun
     return Run(recipe, params, device, digests, workspace.checkpoints(recipe.name) / digest_json(digests)[:16])
 
 
@@ -130,7 +133,9 @@ def _train(run: Run, workspace: Workspace) -> Path:
     photos = CropStore.load(workspace.prepared(PHOTOS), run.device)
     paintings = CropStore.load(workspace.prepared(run.recipe.style), run.device)
     panel = _panel(workspace.prepared(PHOTOS), run.device)
-    trainer = Trainer(build_method(run.recipe.method, run.params), settings, run.device)
+    method = build_method(run.recipe.method, run.params)
+    method.warmed = warm_start.begin_with(method.networks, workspace.warm_start(run.recipe.warm_start))
+    trainer = Trainer(method, settings, run.device)
     first = _resume(run, trainer)
     pointer = workspace.work / "logs" / f"{run.recipe.name}.json"
     log = RunLog(run.folder / "log.jsonl", pointer, workspace.root, run.key, first)
@@ -251,6 +256,7 @@ def _write_result(run: Run, workspace: Workspace, trainer: Trainer, log: RunLog)
         "format": 1,
         "recipe": run.recipe.name,
         "style": run.recipe.style,
+        "warm_start": run.recipe.warm_start,
         "method": run.recipe.method,
         "task": trainer.method.task,
         "network": trainer.method.describe(),

@@ -64,6 +64,10 @@ class Workspace:
         """The contact sheet of a collection: originals beside their crops."""
         return self.root / "data" / "sheets" / f"{name}.jpg"
 
+    def warm_start(self, name: str) -> Path:
+        """Networks that a training may begin with."""
+        return self.root / "warm" / name
+
     def trained(self, recipe: str) -> Path:
         """What the train stage leaves: networks, history, samples."""
         return self.root / "runs" / recipe

@@ -37,6 +37,9 @@ class Method(ABC):
     averaged: ClassVar[tuple[str, ...]]
     """Networks of which the loop keeps a moving average; the average is what is packaged."""
 
+    warmed: bool = False
+    """Whether the networks begin with what another training has learnt, so that no warm-up is needed."""
+
     @abstractmethod
     def __init__(self, params: Params) -> None:
         """Build and initialise the networks from `params.seed`."""

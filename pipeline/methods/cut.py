@@ -81,7 +81,7 @@ class CutMethod(Method):
         """Return the losses of generator and discriminator; see `Method.step`."""
         features = self.generator.encode(batch.photos)
         output = self.generator.decode(features)
-        if step < self.params.warmup_steps:
+        if step < self.params.warmup_steps and not self.warmed:
             return {"generator": {"reconstruction": (output - batch.photos).abs().mean()}}
         judged = _window(batch, output, draw)
         scores = self.discriminator(torch.cat([judged.paintings, judged.output]))

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import git
 from tests.flows.studio import command
 
-RECIPES = "styles: [ink]\nrecipes:\n  ink: {method: cut, style: ink, overrides: {}}\n"
+RECIPES = "styles: [ink]\nrecipes:\n  ink: {method: cut, style: ink, warm_start: none, overrides: {}}\n"
 FULL_DISK = """
 import collections, runpy, shutil, sys
 shutil.disk_usage = lambda path: collections.namedtuple("usage", "total used free")(10**10, 10**10 - 10**6, 10**6)
@@ -177,7 +177,8 @@ def test_one_small_style_does_not_keep_the_others_back(place: Path) -> None:
     from pipeline.workspace import Workspace
 
     collect(place, "styles/oil", 1)
-    recipes = "{ink: {method: cut, style: ink, overrides: {}}, oil: {method: cut, style: oil, overrides: {}}}"
+    entry = "{method: cut, style: STYLE, warm_start: none, overrides: {}}"
+    recipes = "{" + ", ".join(f"{style}: {entry.replace('STYLE', style)}" for style in ("ink", "oil")) + "}"
     (place / "recipes.yaml").write_text(f"styles: [ink, oil]\nrecipes: {recipes}\n")
     preflight(Workspace(place), None)
     chosen, lacking = ready(Workspace(place), None)

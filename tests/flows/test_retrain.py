@@ -262,7 +262,7 @@ def test_what_a_person_holds_is_not_promoted_until_a_person_does(
 
 def test_a_recipe_that_fails_is_named_and_stops_no_other(studio: Studio, prefect_server: str) -> None:
     text = (studio.root / "recipes.yaml").read_text()
-    broken = "\n  broken: {method: cut, style: oil, overrides: {train: {require_device: cuda}}}"
+    broken = "\n  broken: {method: cut, style: oil, warm_start: none, overrides: {train: {require_device: cuda}}}"
     (studio.root / "recipes.yaml").write_text(text.replace("\nrecipes:", "\nrecipes:" + broken))
     done = command(studio.root, "flows.retrain", PREFECT_API_URL=prefect_server, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 1, done.stderr

@@ -17,7 +17,8 @@ from tests.pipeline.pictures import ROOT, make_workspace
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     workspace = make_workspace(tmp_path / "ws")
-    workspace.recipes_file.write_text("styles: [ink]\nrecipes:\n  ink: {method: cut, style: ink, overrides: {}}\n")
+    entry = "{method: cut, style: ink, warm_start: none, overrides: {}}"
+    workspace.recipes_file.write_text(f"styles: [ink]\nrecipes:\n  ink: {entry}\n")
     return workspace
 
 

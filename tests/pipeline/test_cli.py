@@ -166,7 +166,7 @@ def test_what_to_type_next_needs_no_workspace_inside_of_one(
 
 
 def test_status_counts_and_says_why_it_cannot_tell(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    entry = "{method: cut, style: ink, overrides: {}}"
+    entry = "{method: cut, style: ink, warm_start: none, overrides: {}}"
     (workspace / "recipes.yaml").write_text(f"styles: [ink]\nrecipes: {{ink: {entry}}}\n")
     folder = workspace / "data" / "styles" / "ink"
     folder.mkdir(parents=True)

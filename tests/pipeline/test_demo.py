@@ -36,7 +36,8 @@ def checkout(tmp_path: Path) -> Path:
     files = {
         ".gitignore": "/work/\n*.tmp\n",
         "params.yaml": (ROOT / "params.yaml").read_text(),
-        "recipes.yaml": "styles: [mine]\nrecipes: {mine: {method: cut, style: mine, overrides: {}}}\n",
+        "recipes.yaml": "styles: [mine]\n"
+        "recipes: {mine: {method: cut, style: mine, warm_start: none, overrides: {}}}\n",
         "presets/smoke.yaml": (ROOT / "presets" / "smoke.yaml").read_text(),
         "dvc.yaml": "stages: {}\n",
         "dvc.lock": "schema: '2.0'\n",

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.params import load_params, merge, parse, read_tree
-from pipeline.recipes import add_style, load_book, recipe_params
+from pipeline.recipes import add_style, load_book, recipe_params, set_warm_start
 from pipeline.workspace import Workspace, check_name, find_workspace, slug
 
 ROOT = Path(__file__).parents[2]
@@ -100,33 +100,36 @@ def test_a_new_style_gets_a_recipe_of_its_name_once(tmp_path: Path) -> None:
         pytest.param(
             "# ours\nstyles: []  # none yet\n\n# models\nrecipes: {}\n# end\n",
             "# ours\nstyles:  # none yet\n- ink\n\n# models\nrecipes:\n  ink:\n    method: cut\n    style: ink\n"
-            "    overrides: {}\n# end\n",
+            "    warm_start: none\n    overrides: {}\n# end\n",
             id="the first style",
         ),
         pytest.param(
             "styles:\n- oil  # first\n# models\nrecipes:\n  # long\n  oil:\n    method: cut\n    style: oil\n"
-            "    overrides:\n      seed: 7  # lucky\n\n  # later: more\n",
+            "    warm_start: none\n    overrides:\n      seed: 7  # lucky\n\n  # later: more\n",
             "styles:\n- oil  # first\n- ink\n# models\nrecipes:\n  # long\n  oil:\n    method: cut\n    style: oil\n"
-            "    overrides:\n      seed: 7  # lucky\n  ink:\n    method: cut\n    style: ink\n    overrides: {}\n\n"
+            "    warm_start: none\n    overrides:\n      seed: 7  # lucky\n  ink:\n    method: cut\n    style: ink\n"
+            "    warm_start: none\n    overrides: {}\n\n"
             "  # later: more\n",
             id="comments stay where they are",
         ),
         pytest.param(
-            "recipes: {oil: {method: cut, style: oil, overrides: {}}}  # one\nstyles: [oil]",
-            "recipes: {oil: {method: cut, style: oil, overrides: {}}, ink: {method: cut, style: ink, overrides: {}}}"
+            "recipes: {oil: {method: cut, style: oil, warm_start: none, overrides: {}}}  # one\nstyles: [oil]",
+            "recipes: {oil: {method: cut, style: oil, warm_start: none, overrides: {}}, "
+            "ink: {method: cut, style: ink, warm_start: none, overrides: {}}}"
             "  # one\nstyles: [oil, ink]",
             id="brackets, other order, no newline at the end",
         ),
         pytest.param(
-            "styles:\n    - oil\nrecipes:\n    ink:\n        {method: cut, style: oil, overrides: {train: "
-            "{steps: 5e1}}}\n",
-            "styles:\n    - oil\n    - ink\nrecipes:\n    ink:\n        {method: cut, style: oil, overrides: {train: "
-            "{steps: 5e1}}}\n",
+            "styles:\n    - oil\nrecipes:\n    ink:\n        {method: cut, style: oil, warm_start: none, "
+            "overrides: {train: {steps: 5e1}}}\n",
+            "styles:\n    - oil\n    - ink\nrecipes:\n    ink:\n        {method: cut, style: oil, warm_start: none, "
+            "overrides: {train: {steps: 5e1}}}\n",
             id="a recipe of that name is there",
         ),
         pytest.param(
             "styles:\nrecipes:",
-            "styles:\n- ink\nrecipes:\n  ink:\n    method: cut\n    style: ink\n    overrides: {}",
+            "styles:\n- ink\nrecipes:\n  ink:\n    method: cut\n    style: ink\n    warm_start: none\n"
+            "    overrides: {}",
             id="nothing at all",
         ),
     ],
@@ -139,6 +142,28 @@ def test_adding_a_style_leaves_everything_else_to_the_letter(tmp_path: Path, bef
     assert "ink" in load_book(workspace).styles
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "recipes:\n  ink:\n    method: cut\n    style: ink\n    warm_start: none  # for now\n    overrides: {}\n"
+        "styles: [ink]\n",
+        "styles: [ink]\nrecipes: {ink: {warm_start: 'none', method: cut, style: ink, overrides: {}}}  # end",
+    ],
+)
+def test_another_warm_start_leaves_everything_else_to_the_letter(tmp_path: Path, text: str) -> None:
+    workspace = _workspace(tmp_path, {})
+    workspace.recipes_file.write_text(text)
+    assert set_warm_start(workspace, "ink", "ink-v3")
+    after = text.replace("'none'", "none").replace("warm_start: none", "warm_start: ink-v3")
+    assert workspace.recipes_file.read_text() == after
+    assert load_book(workspace).recipe("ink").warm_start == "ink-v3"
+    assert not set_warm_start(workspace, "ink", "ink-v3")
+    assert set_warm_start(workspace, "ink", "1e5")  # a number to YAML
+    assert load_book(workspace).recipe("ink").warm_start == "1e5"
+    with pytest.raises(ValueError, match="no recipe named 'oil'"):
+        set_warm_start(workspace, "oil", "none")
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
     names=st.lists(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,8}", fullmatch=True), max_size=4), indent=st.integers(2, 6)
@@ -149,7 +174,8 @@ def test_any_name_of_a_style_is_read_as_that_name(tmp_path: Path, names: list[st
 
     names = [name for name in dict.fromkeys(names) if name not in ("photos", "quarantine")]
     workspace = _workspace(tmp_path, {})
-    first = {"styles": ["a-first"], "recipes": {"a-first": {"method": "cut", "style": "a-first", "overrides": {}}}}
+    entry = {"method": "cut", "style": "a-first", "warm_start": "none", "overrides": {}}
+    first = {"styles": ["a-first"], "recipes": {"a-first": entry}}
     workspace.recipes_file.write_text(yaml.safe_dump(first, indent=indent, sort_keys=False))
     for name in names:
         add_style(workspace, name)
@@ -160,7 +186,7 @@ def test_any_name_of_a_style_is_read_as_that_name(tmp_path: Path, names: list[st
 
 
 def test_overrides_reach_the_recipes_parameters_and_no_other(tmp_path: Path) -> None:
-    recipe = {"method": "cut", "style": "monet", "overrides": {"train": {"steps": 777}}}
+    recipe = {"method": "cut", "style": "monet", "warm_start": "none", "overrides": {"train": {"steps": 777}}}
     workspace = _workspace(tmp_path, {"styles": ["monet"], "recipes": {"long": recipe}})
     assert recipe_params(workspace, load_book(workspace).recipe("long")).train.steps == 777
     assert load_params(workspace.params_file).train.steps == TREE["train"]["steps"]
@@ -169,15 +195,19 @@ def test_overrides_reach_the_recipes_parameters_and_no_other(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"method": "magic", "style": "monet", "overrides": {}}, ["magic", "cut"]),
-        ({"method": "cut", "style": "manet", "overrides": {}}, ["manet", "monet"]),
-        ({"method": "cut", "style": "monet"}, ["overrides"]),
-        ({"method": "cut", "style": "monet", "overrides": 5}, ["overrides", "mapping", "5"]),
-        ({"method": "cut", "style": "monet", "overrides": {"gate": {"mode": "manual"}}}, ["gate"]),
-        ({"method": "cut", "style": "monet", "overrides": {"train": {"steps": -1}}}, ["train.steps", "-1"]),
+        ({"method": "magic"}, ["magic", "cut"]),
+        ({"style": "manet"}, ["manet", "monet"]),
+        ({"overrides": None, "more": 1}, ["overrides"]),
+        ({"warm_start": None}, ["lacks warm_start", "none"]),
+        ({"warm_start": "../x"}, ["warm start name", "../x"]),
+        ({"overrides": 5}, ["overrides", "mapping", "5"]),
+        ({"overrides": {"gate": {"mode": "manual"}}}, ["gate"]),
+        ({"overrides": {"train": {"steps": -1}}}, ["train.steps", "-1"]),
     ],
 )
 def test_a_wrong_recipe_is_named(tmp_path: Path, entry: dict[str, object], words: list[str]) -> None:
+    right = {"method": "cut", "style": "monet", "warm_start": "none", "overrides": {}}
+    entry = {key: value for key, value in {**right, **entry}.items() if value is not None}
     workspace = _workspace(tmp_path, {"styles": ["monet"], "recipes": {"r": entry}})
     with pytest.raises(ValueError, match="'r'") as caught:
         recipe_params(workspace, load_book(workspace).recipe("r"))
@@ -194,7 +224,7 @@ def test_recipes_of_another_shape_are_one_sentence(tmp_path: Path, tree: dict[st
 
 
 def test_an_unknown_recipe_names_the_known_ones(tmp_path: Path) -> None:
-    entry = {"method": "cut", "style": "monet", "overrides": {}}
+    entry = {"method": "cut", "style": "monet", "warm_start": "none", "overrides": {}}
     workspace = _workspace(tmp_path, {"styles": ["monet"], "recipes": {"monet": entry}})
     with pytest.raises(ValueError, match=r"'manet'.*monet"):
         load_book(workspace).recipe("manet")

@@ -15,7 +15,7 @@ from pipeline.recipes import Book, Recipe
 from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
-BOOK = Book(("monet", "ink"), {name: Recipe(name, "cut", name, {}) for name in ("monet", "ink")})
+BOOK = Book(("monet", "ink"), {name: Recipe(name, "cut", name, "none", {}) for name in ("monet", "ink")})
 STAGES = [stage for recipe in BOOK.recipes.values() for stage in stages_of(recipe)]
 BUILT = {"params": {"params.yaml": {"train.steps": 4, "cut": {"gan": "hinge"}}}}
 LOCK: dict[str, Any] = dict.fromkeys(STAGES, BUILT)
@@ -101,7 +101,7 @@ def test_a_workspace_without_a_style_has_no_plan(tmp_path: Path) -> None:
 
 def test_without_dvc_it_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    entry = "{method: cut, style: ink, overrides: {}}"
+    entry = "{method: cut, style: ink, warm_start: none, overrides: {}}"
     (tmp_path / "recipes.yaml").write_text(f"styles: [ink]\nrecipes: {{ink: {entry}}}\n")
     with pytest.raises(ValueError, match="run `dvc init` there"):
         plan(Workspace(tmp_path))

@@ -26,7 +26,7 @@ def tiny_workspace(root: Path, **overlays: object) -> Workspace:
     workspace = Workspace(root)
     plain = json.loads(json.dumps(smoke_params(**overlays).tree()))  # YAML has no tuples
     workspace.params_file.write_text(yaml.safe_dump(plain))
-    recipe = {"method": "cut", "style": "dots", "overrides": {}}
+    recipe = {"method": "cut", "style": "dots", "warm_start": "none", "overrides": {}}
     workspace.recipes_file.write_text(yaml.safe_dump({"styles": ["dots"], "recipes": {"dots": recipe}}))
     params = load_params(workspace.params_file)
     prepare_by_hand(workspace.prepared("photos"), "photos", params, seed=1)
