@@ -31,7 +31,7 @@ OWNERS = {
 }
 # From the ground up: a module imports only from its own layer or one before it.
 LAYERS = [
-    ["files", "params", "workspace", "progress", "process", "entry", "runlog", "closure", "recipes"],
+    ["files", "params", "workspace", "progress", "process", "entry", "runlog", "closure", "recipes", "devices"],
     ["image_files", "images", "colour"],
     ["networks", "losses"],
     ["data", "checkpoints", "methods", "metrics", "trainer", "inference"],
