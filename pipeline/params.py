@@ -100,8 +100,11 @@ class Train:
     max_minutes: Annotated[float, Between(0.01, 100_000)]  # stops with an error and keeps the checkpoint
     log_every: Annotated[int, Between(1, 100_000)]
     sample_every: Annotated[int, Between(1, 1_000_000)]
-    checkpoint_every: Annotated[int, Between(1, 1_000_000)]
+    checkpoint_every: Annotated[int, Between(1, 1_000_000)]  # also where a rollback goes back to
     keep_checkpoints: Annotated[int, Between(1, 100)]
+    max_bad_steps: Annotated[int, Between(1, 100_000)]  # in a row, with losses or gradients that are not finite
+    rollback_rate: Annotated[float, Between(0.001, 1)]  # what a rollback multiplies the learning rate by
+    max_rollbacks: Annotated[int, Between(0, 100)]  # then training stops, and keeps its checkpoint
 
 
 @dataclass(frozen=True)

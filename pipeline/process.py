@@ -1,4 +1,4 @@
-"""What a long-running stage owes the operating system: die with its parent, and never run twice at once."""
+"""What a long-running stage owes the operating system: die with its parent, stop when asked, never run twice."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Self
 
 _PR_SET_PDEATHSIG = 1
 
@@ -37,3 +39,27 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         stream.write(str(os.getpid()))
         stream.flush()
         yield
+
+
+class StopRequest:
+    """Set by SIGTERM or Ctrl-C during the block: work is ended in order. A second one ends the process at once."""
+
+    def __init__(self) -> None:
+        """Ask for nothing yet."""
+        self.asked: int = 0
+        """The number of the signal; 0 while there was none."""
+
+    def __enter__(self) -> Self:
+        """Take the signals over; only the main thread may."""
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give them back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            os._exit(128 + number)
+        self.asked = number

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import io
 import math
-import os
-import resource
 import shutil
-import signal
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline import warm_start
-from pipeline.checkpoints import clear_checkpoints, load_newest, save_checkpoint
+from pipeline.checkpoints import drop_checkpoints, drop_other_keys
 from pipeline.closure import code_digest
 from pipeline.data import CropStore, load_view, read_index
 from pipeline.entry import run_stage
-from pipeline.files import digest_json, sha256_file, staged_directory, write_atomic, write_json
-from pipeline.images import grid, to_image
+from pipeline.files import digest_json, sha256_file, staged_directory, write_json
 from pipeline.methods import build_method
 from pipeline.methods.base import Batch
 from pipeline.params import Params, Train
-from pipeline.process import die_with_parent, exclusive
+from pipeline.process import StopRequest, die_with_parent, exclusive
 from pipeline.progress import Progress
 from pipeline.recipes import Recipe, load_book, recipe_params
+from pipeline.recovery import Course, bad_steps, not_finite
+from pipeline.results import write_cost, write_networks, write_sample, write_table
 from pipeline.runlog import RunLog
 from pipeline.trainer import Trainer, scalars, step_randomness
 from pipeline.workspace import PHOTOS, Workspace
@@ -40,7 +35,7 @@ from pipeline.workspace import PHOTOS, Workspace
 PANEL = 6  # held-out photographs in a sample grid
 SNAPSHOTS = (0.8, 0.9)  # shares of the steps after which the averaged networks are kept: how settled is the result?
 # Settings that change neither the networks nor the history: they are in no digest and make nothing stale.
-OPERATIONAL = ("device", "require_device", "max_minutes", "checkpoint_every", "keep_checkpoints")
+OPERATIONAL = ("device", "require_device", "max_minutes", "keep_checkpoints")
 
 
 @dataclass(frozen=True)
@@ -74,8 +69,11 @@ def main(recipe_name: str, workspace: Workspace) -> Path:
     """
     book = load_book(workspace)
     run = prepare_run(workspace, book.recipe(recipe_name))
-    with exclusive(workspace.checkpoints(recipe_name) / "lock", f"training of {recipe_name}"):
-        return _train(run, workspace)
+    with (
+        exclusive(workspace.checkpoints(recipe_name) / "lock", f"training of {recipe_name}"),
+        StopRequest() as stop,
+    ):
+        return _train(run, workspace, stop)
 
 
 def prepare_run(workspace: Workspace, recipe: Recipe) -> Run:
@@ -127,7 +125,7 @@ def _data_digest(workspace: Workspace, recipe: Recipe) -> str:
     return digest_json(digests)
 
 
-def _train(run: Run, workspace: Workspace) -> Path:
+def _train(run: Run, workspace: Workspace, stop: StopRequest) -> Path:
     settings = run.params.train
     torch.set_num_threads(settings.threads)
     photos = CropStore.load(workspace.prepared(PHOTOS), run.device)
@@ -136,79 +134,70 @@ def _train(run: Run, workspace: Workspace) -> Path:
     method = build_method(run.recipe.method, run.params)
     method.warmed = warm_start.begin_with(method.networks, workspace.warm_start(run.recipe.warm_start))
     trainer = Trainer(method, settings, run.device)
-    first = _resume(run, trainer)
+    averaged = trainer.averages["generator"].network
+    course = Course(run.folder, settings, trainer, {})
+    first = step = course.begin()
+    if first:
+        print(f"resuming {run.recipe.name} after step {first} of {settings.steps}", file=sys.stderr)
     pointer = workspace.work / "logs" / f"{run.recipe.name}.json"
     log = RunLog(run.folder / "log.jsonl", pointer, workspace.root, run.key, first)
     log.write("start", first, settings.steps, {"device": run.device.type, **run.digests})
     progress = Progress(f"train {run.recipe.name}", settings.steps, first)
-    stop = _StopRequest()
     started = time.monotonic()
-    losses: dict[str, float] = {}
-    for step in range(first, settings.steps):
+    note = ""
+    while step < settings.steps:
         draw = step_randomness(run.params.seed, step)
         batch = Batch(*(store.batch(settings.batch, settings.crop, draw) for store in (photos, paintings)))
         result = trainer.step(batch, step, draw)
-        done = step + 1
-        last = done == settings.steps
-        if last or done % settings.log_every == 0:
-            losses = _finite(scalars(result), done)
-            log.write("metrics", done, settings.steps, losses)
-        if last or done % settings.sample_every == 0:
-            _write_sample(run, trainer, panel, done)
-            log.write("sample", done, settings.steps, {})
-        if done in snapshot_steps(settings.steps):
-            _save_networks(run.folder / "snapshots" / f"step-{done:08d}.npz", _averaged(trainer))
-        progress.update(done, " ".join(f"{name} {value:.2f}" for name, value in losses.items() if "gan" in name))
+        step += 1
+        last = step == settings.steps
+        trouble = None
+        if last or step % settings.log_every == 0:
+            losses = _finite(scalars(result))
+            note = " ".join(f"{name} {value:.2f}" for name, value in losses.items() if value and "gan" in name)
+            log.write("metrics", step, settings.steps, losses)
+            trouble = bad_steps(trainer.health(), settings)
+        if last or step % settings.sample_every == 0:
+            write_sample(run.folder / "samples" / f"step-{step:08d}.jpg", averaged, panel)
+            log.write("sample", step, settings.steps, {})
+        if step in snapshot_steps(settings.steps):
+            write_networks(run.folder / "snapshots" / f"step-{step:08d}.npz", _averaged(trainer))
+        progress.update(step, note)
         out_of_time = time.monotonic() - started > 60 * settings.max_minutes
-        if not last and (stop.asked or out_of_time or done % settings.checkpoint_every == 0):
-            _finite(scalars(result), done)
-            save_checkpoint(run.folder, done, {"step": done, **trainer.state()}, settings.keep_checkpoints)
-            _stop_here(stop, out_of_time, done, settings)
+        on_grid = last or step % settings.checkpoint_every == 0
+        if on_grid or stop.asked or out_of_time:
+            trouble = trouble or not_finite(trainer.state())
+        if trouble:
+            step = _go_back(course, log, step, trouble)
+            continue
+        good = on_grid and not trainer.health().bad_in_a_row
+        if not last and (good or stop.asked or out_of_time):
+            course.save(step, good)
+            _stop_here(stop, out_of_time, step, settings)
     seconds = time.monotonic() - started
-    log.write("finish", settings.steps, settings.steps, {"seconds": seconds})
-    result_folder = _write_result(run, workspace, trainer, log)
+    log.write("finish", step, settings.steps, {"seconds": seconds})
+    result_folder = _write_result(run, workspace, trainer, course, log)
     log.close()
-    _write_cost(run, workspace, seconds, settings.steps - first)
-    clear_checkpoints(run.folder)
+    write_cost(workspace.root / "runs" / f"{run.recipe.name}.cost.json", run.device, settings, seconds, step - first)
+    drop_checkpoints(run.folder)
+    drop_other_keys(run.folder)
     return result_folder
 
 
-def _resume(run: Run, trainer: Trainer) -> int:
-    state = load_newest(run.folder, run.device)
-    if state is None:
-        shutil.rmtree(run.folder, ignore_errors=True)
-        return 0
-    trainer.load(state)
-    step: int = state["step"]
-    print(f"resuming {run.recipe.name} after step {step} of {run.params.train.steps}", file=sys.stderr)
-    return step
+def _go_back(course: Course, log: RunLog, step: int, trouble: str) -> int:
+    back = course.go_back(step, trouble)
+    print(f"\nwarning: {trouble}; back from step {step} to {back}, and slower from there", file=sys.stderr)
+    log.rewind(back)
+    log.write("rollback", back, course.settings.steps, course.rollbacks[-1])
+    return back
 
 
-def _finite(losses: dict[str, float], step: int) -> dict[str, float]:
-    for name, value in losses.items():
-        if not math.isfinite(value):
-            raise ValueError(
-                f"training diverged: loss {name} is {value} at step {step}; lower train.learning_rate "
-                f"(the last checkpoint before it is kept)"
-            )
-    return losses
+def _finite(losses: dict[str, float]) -> dict[str, float | None]:
+    """Return the losses with None for what is not finite: JSON knows no NaN."""
+    return {name: value if math.isfinite(value) else None for name, value in losses.items()}
 
 
-class _StopRequest:
-    """Set by SIGTERM or Ctrl-C: the step is finished and saved; a second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self.asked: int = 0
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
-
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked:
-            os._exit(128 + number)
-        self.asked = number
-
-
-def _stop_here(stop: _StopRequest, out_of_time: bool, step: int, settings: Train) -> None:
+def _stop_here(stop: StopRequest, out_of_time: bool, step: int, settings: Train) -> None:
     if stop.asked:
         print(f"\nstopped after step {step}; the same command continues from there", file=sys.stderr)
         raise StoppedError(stop.asked)
@@ -224,34 +213,12 @@ def _panel(prepared: Path, device: torch.device) -> Tensor:
     return torch.stack([load_view(prepared / entry["file"]) for entry in entries]).to(device)
 
 
-@torch.no_grad()
-def _write_sample(run: Run, trainer: Trainer, panel: Tensor, step: int) -> None:
-    averaged = trainer.averages["generator"].network
-    painted = torch.cat([averaged(photo[None]) for photo in panel])
-    picture = grid([[to_image(image.cpu()) for image in row] for row in (panel, painted)])
-    data = io.BytesIO()
-    picture.save(data, "JPEG", quality=90)
-    write_atomic(run.folder / "samples" / f"step-{step:08d}.jpg", data.getvalue())
-
-
 def snapshot_steps(steps: int) -> list[int]:
     """Return the steps after which the averaged networks are kept; none of a run too short to have any."""
     return sorted({step for share in SNAPSHOTS if 0 < (step := round(share * steps)) < steps})
 
 
-def _save_networks(path: Path, networks: dict[str, torch.nn.Module]) -> None:
-    arrays = {
-        f"{name}.{key}": value.cpu().numpy()
-        for name, network in networks.items()
-        for key, value in network.state_dict().items()
-    }
-    data = io.BytesIO()
-    # npz and not safetensors: the training core must run with torch, torchvision, numpy and Pillow alone.
-    np.savez(data, allow_pickle=False, **arrays)
-    write_atomic(path, data.getvalue())
-
-
-def _write_result(run: Run, workspace: Workspace, trainer: Trainer, log: RunLog) -> Path:
+def _write_result(run: Run, workspace: Workspace, trainer: Trainer, course: Course, log: RunLog) -> Path:
     config = {
         "format": 1,
         "recipe": run.recipe.name,
@@ -264,44 +231,23 @@ def _write_result(run: Run, workspace: Workspace, trainer: Trainer, log: RunLog)
         "seed": run.params.seed,
         "steps": run.params.train.steps,
         "training": training_params(run.params, run.recipe.method),
+        "rollbacks": course.rollbacks,
+        "skipped_steps": trainer.health().bad_total,
         "digests": run.digests,
     }
     with staged_directory(workspace.trained(run.recipe.name)) as folder:
-        _save_networks(folder / "networks.npz", {**trainer.method.networks, **_averaged(trainer)})
+        networks = {name: network.state_dict() for name, network in trainer.method.networks.items()}
+        write_networks(folder / "networks.npz", networks | _averaged(trainer))
         write_json(folder / "config.json", config)
-        write_atomic(folder / "history.csv", _history_csv(log.history()))
+        write_table(folder / "history.csv", log.values("metrics"))
         for kept in ("samples", "snapshots"):
             (run.folder / kept).mkdir(exist_ok=True)  # DVC expects it, however short the run
             shutil.copytree(run.folder / kept, folder / kept)
     return workspace.trained(run.recipe.name)
 
 
-def _averaged(trainer: Trainer) -> dict[str, torch.nn.Module]:
-    return {name: average.network for name, average in trainer.averages.items()}
-
-
-def _history_csv(history: list[dict[str, Any]]) -> str:
-    names = sorted({name for row in history for name in row} - {"step"})
-    lines = [",".join(["step", *names])]
-    lines += [",".join([str(row["step"]), *(_cell(row.get(name)) for name in names)]) for row in history]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
-
-
-def _write_cost(run: Run, workspace: Workspace, seconds: float, steps: int) -> None:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    cost = {
-        "device": torch.cuda.get_device_name() if run.device.type == "cuda" else "cpu",
-        "seconds": round(seconds, 1),
-        "steps": steps,
-        "seconds_per_step": round(seconds / max(steps, 1), 4),
-        "peak_memory_bytes": peak,
-        "settings": asdict(run.params.train),
-    }
-    write_json(workspace.root / "runs" / f"{run.recipe.name}.cost.json", cost)
+def _averaged(trainer: Trainer) -> dict[str, dict[str, Tensor]]:
+    return {name: average.network.state_dict() for name, average in trainer.averages.items()}
 
 
 def _command() -> None:

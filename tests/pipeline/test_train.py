@@ -81,11 +81,11 @@ def test_a_killed_run_resumes_in_a_new_process_and_ends_bit_for_bit_as_an_undist
     workspace = tiny_workspace(tmp_path / "killed", **overlay)
     child = subprocess.Popen([sys.executable, "-c", _TRAIN, str(workspace.root)], cwd=ROOT, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(workspace.work.rglob("step-*.ckpt")) and time.monotonic() < deadline:
+    while not list(workspace.work.rglob("step-*[1-9].ckpt")) and time.monotonic() < deadline:
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    assert list(workspace.work.rglob("step-*.ckpt"))
+    assert list(workspace.work.rglob("step-*[1-9].ckpt"))
     assert not workspace.trained("dots").exists()
     done = subprocess.run(
         [sys.executable, "-c", _TRAIN, str(workspace.root)], cwd=ROOT, capture_output=True, text=True, check=True
@@ -139,11 +139,11 @@ def test_no_time_left_is_an_error_that_keeps_the_checkpoint(tmp_path: Path) -> N
     assert list(workspace.work.rglob("step-*.ckpt"))
 
 
-def test_a_diverged_loss_stops_the_run_and_leaves_no_result(tmp_path: Path) -> None:
-    workspace = tiny_workspace(tmp_path, train={"learning_rate": 1.0, "beta1": 0.0}, cut={"weights": {"gan": 1000.0}})
+def test_a_loss_that_is_never_finite_stops_the_run_and_leaves_no_result(tmp_path: Path) -> None:
+    workspace = tiny_workspace(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.losses.g_texture", lambda *_: torch.tensor(float("nan"), requires_grad=True))
-        with pytest.raises(ValueError, match=r"diverged.*texture.*train\.learning_rate"):
+        with pytest.raises(ValueError, match=r"not finite.*train\.learning_rate"):
             main("dots", workspace)
     assert not workspace.trained("dots").exists()
 
