@@ -69,6 +69,8 @@ def _ours(workspace: Workspace) -> list[Path]:
         *sorted(data.glob("*.dvc")),
         *sorted((data / "styles").glob("*.dvc")),
         *sorted((data / "licences").glob("*.txt")),
+        workspace.root / "warm" / ".gitignore",
+        *sorted((workspace.root / "warm").glob("*.dvc")),
     ]
     return [path for path in candidates if path.is_file()]
 

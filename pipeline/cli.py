@@ -371,6 +371,26 @@ def judge(
         hint(workspace, "retrain")
 
 
+@app.command("warm-start", epilog="Example: atelier warm-start monet --from monet@champion")
+def warm_start_command(
+    context: typer.Context,
+    recipe: Annotated[str, typer.Argument(help="The recipe that is to begin with trained networks.")],
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", metavar="WHAT", help="NAME@VERSION, NAME@ALIAS, a folder of warm/, or none."),
+    ] = None,
+) -> None:
+    """Let a recipe begin with trained networks: its own champion's, another version's, a base model's, or none."""
+    from pipeline.recipes import set_warm_start
+    from pipeline.warm_version import named
+
+    workspace = context.obj.workspace()
+    name = named(workspace, begin or f"{recipe}@champion")
+    changed = set_warm_start(workspace, recipe, name)
+    out.print(f"{recipe} {'now begins' if changed else 'begins already'} with {shown(workspace.warm_start(name))}")
+    hint(workspace, "plan", f"retrain {recipe}")
+
+
 @app.command(epilog="Example: atelier vote monet --against lab_transfer")
 def vote(
     context: typer.Context,

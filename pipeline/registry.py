@@ -35,7 +35,7 @@ CHAMPION, CHALLENGER, PREVIOUS, ANCHOR = "champion", "challenger", "previous", "
 ROLLED_BACK, HELD = "rolled_back", "held"
 _BARS: Mapping[str, str] = MappingProxyType({ROLLED_BACK: "was rolled back", HELD: "is held"})
 GATE = "gate"  # who promotes when the flow does; anybody else is a person, and only persons move the anchor
-_TRAINED_ON = "trained_on.json"  # as the package stage writes it, whose module brings torch
+TRAINED_ON = "trained_on.json"  # as the package stage writes it, whose module brings torch
 _NEEDED = ("torch", "torchvision", "numpy", "pillow", "safetensors", "pandas", "mlflow")
 
 
@@ -419,7 +419,7 @@ def _training_images(store: MlflowClient, name: str, number: int) -> dict[str, f
     from mlflow.exceptions import MlflowException
 
     try:
-        record = read_json(_package_of(store, name, number) / _TRAINED_ON)
+        record = read_json(_package_of(store, name, number) / TRAINED_ON)
         return {collection: frozenset(images) for collection, images in record.items()}
     except (OSError, ValueError, TypeError, AttributeError, MlflowException):
         return None  # one broken version must not hide the others

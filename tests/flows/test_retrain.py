@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline import registry, tracking
@@ -273,3 +274,35 @@ def test_a_recipe_that_fails_is_named_and_stops_no_other(studio: Studio, prefect
         "broken": "failed", "ink": "held", "oil": "unchanged",
     }  # fmt: skip
     assert registry.aliases_of(studio.workspace, "broken") == {}
+
+
+def test_a_recipe_begins_with_a_version_of_another(studio: Studio, retrain: Callable[..., dict[str, Any]]) -> None:
+    from safetensors.numpy import load_file
+
+    # The workspace's own runs/ink is version 2's by now: version 1's networks are had from its tag.
+    done = command(studio.root, "pipeline.cli", "warm-start", "oil", "--from", "ink@1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("oil now begins with warm/ink-v1\nnext: atelier plan, atelier retrain oil")
+    folder = studio.workspace.warm_start("ink-v1")
+    version = registry.version_of(studio.workspace, "ink", 1)
+    with np.load(folder / "networks.npz") as networks:
+        assert any(name.startswith("discriminator.") for name in networks.files)
+        for name, weight in load_file(version.directory / "generator.safetensors").items():
+            assert np.array_equal(networks[f"generator.{name}"], weight)
+    before = sorted(path.stat().st_mtime_ns for path in folder.iterdir())
+    again = command(studio.root, "pipeline.cli", "warm-start", "oil", "--from", "ink@1")
+    assert again.stdout.startswith("oil begins already with warm/ink-v1")
+    assert sorted(path.stat().st_mtime_ns for path in folder.iterdir()) == before
+
+    results = retrain("oil")
+    assert states(results, "oil") == ["unchanged", "unchanged", "unchanged", "done", "done", "done"]
+    learnt = read_json(studio.workspace.package("oil") / "trained_on.json")
+    assert learnt["ink"] == read_json(version.directory / "trained_on.json")["ink"]
+    assert git(studio.root, "ls-files", "warm/ink-v1.dvc")
+    assert not git(studio.root, "ls-files", "warm/ink-v1")
+
+    wrong = command(studio.root, "pipeline.cli", "warm-start", "oil", "--from", "ink@9")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    missing = command(studio.root, "pipeline.cli", "warm-start", "oil", "--from", "inc")
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    assert "no folder of warm/; there are ink-v1, none" in missing.stderr
