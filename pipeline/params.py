@@ -98,6 +98,7 @@ class Train:
     require_device: Literal["any", "cpu", "cuda"]  # refuse to train on another
     threads: Annotated[int, Between(1, 256)]  # CPU threads; part of what makes a CPU result reproducible
     max_minutes: Annotated[float, Between(0.01, 100_000)]  # stops with an error and keeps the checkpoint
+    stall_minutes: Annotated[float, Between(0.01, 100_000)]  # without a step: the process starts itself again, once
     log_every: Annotated[int, Between(1, 100_000)]
     sample_every: Annotated[int, Between(1, 1_000_000)]
     checkpoint_every: Annotated[int, Between(1, 1_000_000)]  # also where a rollback goes back to

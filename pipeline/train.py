@@ -29,13 +29,14 @@ from pipeline.recipes import Recipe, load_book, recipe_params
 from pipeline.recovery import Course, bad_steps, not_finite
 from pipeline.results import write_cost, write_networks, write_sample, write_table
 from pipeline.runlog import RunLog
+from pipeline.stall import Watchdog
 from pipeline.trainer import Trainer, scalars, step_randomness
 from pipeline.workspace import PHOTOS, Workspace
 
 PANEL = 6  # held-out photographs in a sample grid
 SNAPSHOTS = (0.8, 0.9)  # shares of the steps after which the averaged networks are kept: how settled is the result?
 # Settings that change neither the networks nor the history: they are in no digest and make nothing stale.
-OPERATIONAL = ("device", "require_device", "max_minutes", "keep_checkpoints")
+OPERATIONAL = ("device", "require_device", "max_minutes", "stall_minutes", "keep_checkpoints")
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ def main(recipe_name: str, workspace: Workspace) -> Path:
     with (
         exclusive(workspace.checkpoints(recipe_name) / "lock", f"training of {recipe_name}"),
         StopRequest() as stop,
+        Watchdog(run.params.train.stall_minutes, run.folder) as watchdog,
     ):
-        return _train(run, workspace, stop)
+        return _train(run, workspace, stop, watchdog)
 
 
 def prepare_run(workspace: Workspace, recipe: Recipe) -> Run:
@@ -125,7 +127,7 @@ def _data_digest(workspace: Workspace, recipe: Recipe) -> str:
     return digest_json(digests)
 
 
-def _train(run: Run, workspace: Workspace, stop: StopRequest) -> Path:
+def _train(run: Run, workspace: Workspace, stop: StopRequest, watchdog: Watchdog) -> Path:
     settings = run.params.train
     torch.set_num_threads(settings.threads)
     photos = CropStore.load(workspace.prepared(PHOTOS), run.device)
@@ -162,6 +164,7 @@ def _train(run: Run, workspace: Workspace, stop: StopRequest) -> Path:
             log.write("sample", step, settings.steps, {})
         if step in snapshot_steps(settings.steps):
             write_networks(run.folder / "snapshots" / f"step-{step:08d}.npz", _averaged(trainer))
+        watchdog.beat(step)
         progress.update(step, note)
         out_of_time = time.monotonic() - started > 60 * settings.max_minutes
         on_grid = last or step % settings.checkpoint_every == 0

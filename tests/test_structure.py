@@ -31,10 +31,11 @@ OWNERS = {
 }
 # From the ground up: a module imports only from its own layer or one before it.
 LAYERS = [
-    ["files", "params", "workspace", "progress", "process", "entry", "runlog", "closure", "recipes", "devices"],
+    ["files", "params", "workspace", "progress", "process", "stall", "entry", "runlog", "closure", "recipes",
+     "devices"],
     ["image_files", "images", "colour"],
     ["networks", "losses"],
-    ["data", "checkpoints", "methods", "metrics", "trainer", "inference"],
+    ["data", "checkpoints", "methods", "metrics", "trainer", "inference", "recovery"],
 ]
 STAGE_MODULES = sorted(set(STAGES.values()) - {"pipeline.check"})
 
