@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 _CGROUP = Path("/sys/fs/cgroup")
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
@@ -17,6 +19,22 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
         return tensor.to(device)
     # From ordinary memory the copy would wait for everything that is queued on the device.
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def choose_precision(wanted: Literal["auto", "fp32", "bf16"], device: torch.device) -> torch.dtype:
+    """Return what networks compute in: bfloat16 or float32. `auto` is bfloat16 on the CUDA devices that have it.
+
+    Raises:
+        ValueError: bfloat16 is asked for and the device does not have it: it would be emulated, and slow.
+    """
+    has = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else _cpu_has_bf16()
+    if wanted == "bf16" and not has:
+        raise ValueError(
+            f"train.precision is 'bf16' but this {device.type} has no bfloat16; set it to 'auto' or 'fp32'"
+        )
+    # On a CPU only when asked for: its results are bit for bit those of another machine in float32 alone.
+    fast = wanted == "bf16" or (wanted == "auto" and device.type == "cuda" and has)
+    return torch.bfloat16 if fast else torch.float32
 
 
 def free_device_memory(device: torch.device) -> int:
@@ -33,6 +51,10 @@ def free_host_memory() -> int:
         # Files that the kernel keeps in memory count as used, but give way when memory is asked for.
         return max(0, min(available, int(text) - int(used.read_text()) + _cached()))
     return available
+
+
+def _cpu_has_bf16() -> bool:
+    return _CPUINFO.is_file() and not {"avx512_bf16", "amx_bf16"}.isdisjoint(_CPUINFO.read_text().split())
 
 
 def _meminfo() -> dict[str, int]:

@@ -1,33 +1,57 @@
 """Losses: pure functions, tensors in, scalar tensor out, prefixed by the player that minimises them.
 
 Random directions and patch positions are arguments, drawn anew each step by the caller: nothing here is shared
-with what `pipeline.metrics` measures.
+with what `pipeline.metrics` measures. All are computed in full precision, whatever the networks compute in.
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_LUMA = (0.299, 0.587, 0.114)
+_P = ParamSpec("_P")
 
 
+def _exact(loss: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
+    """Make a loss leave autocast and see bfloat16 arguments as float32: sums of small differences need the bits."""
+
+    @functools.wraps(loss)
+    def compute(*args: _P.args, **kwargs: _P.kwargs) -> Tensor:
+        device = next(value.device.type for value in args if isinstance(value, Tensor))
+        with torch.autocast(device, enabled=False):
+            return loss(*map(_widened, args), **kwargs)  # type: ignore[arg-type]  # the same types again
+
+    return compute
+
+
+def _widened(value: object) -> object:
+    return value.float() if isinstance(value, Tensor) and value.dtype == torch.bfloat16 else value
+
+
+@_exact
 def d_hinge(real: Tensor, fake: Tensor) -> Tensor:
     """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))], halved (Lim & Ye 2017, eq. 1)."""
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
 
 
+@_exact
 def g_hinge(fake: Tensor) -> Tensor:
     """-E[D(G(z))] (Lim & Ye 2017, eq. 2)."""
     return -fake.mean()
 
 
+@_exact
 def d_lsgan(real: Tensor, fake: Tensor) -> Tensor:
     """(E[(D(x) - 1)^2] + E[D(G(z))^2]) / 2 (Mao et al. 2017, eq. 9)."""
     return 0.5 * ((real - 1).square().mean() + fake.square().mean())
 
 
+@_exact
 def g_lsgan(fake: Tensor) -> Tensor:
     """E[(D(G(z)) - 1)^2] (Mao et al. 2017, eq. 9, without the half)."""
     return (fake - 1).square().mean()
@@ -37,6 +61,7 @@ D_ADVERSARIAL = {"hinge": d_hinge, "lsgan": d_lsgan}
 G_ADVERSARIAL = {"hinge": g_hinge, "lsgan": g_lsgan}
 
 
+@_exact
 def g_patch_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
     """Mean cross entropy of finding, among an image's patches, the one at the same place (Park et al. 2020, eq. 2).
 
@@ -50,11 +75,13 @@ def g_patch_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), target.flatten())
 
 
+@_exact
 def g_identity(output: Tensor, painting: Tensor) -> Tensor:
     """E|G(y) - y|: a painting should stay as it is (Zhu et al. 2017, section 5.2)."""
     return (output - painting).abs().mean()
 
 
+@_exact
 def g_structure(output: Tensor, photo: Tensor, scales: tuple[int, ...] = (4, 8)) -> Tensor:
     """Sum over scales of 1 - cosine of mean-free luminance, averaged over s x s pixels.
 
@@ -67,6 +94,7 @@ def g_structure(output: Tensor, photo: Tensor, scales: tuple[int, ...] = (4, 8))
     return total
 
 
+@_exact
 def g_texture(output: Tensor, painting: Tensor, directions: Tensor, levels: int = 3) -> Tensor:
     """Sliced Wasserstein-1 between contrast-normalised luminance patches, mean over a pyramid's levels.
 
@@ -85,12 +113,14 @@ def g_texture(output: Tensor, painting: Tensor, directions: Tensor, levels: int 
     return total / levels
 
 
+@_exact
 def g_palette(output: Tensor, painting: Tensor, directions: Tensor) -> Tensor:
     """Sliced Wasserstein-1 between colours, averaged over 2 x 2 pixels; `directions` is (R, 3, 1, 1)."""
     a, b = (_responses(F.avg_pool2d(x, 2), directions) for x in (output, painting))
     return _wasserstein(a, b)
 
 
+@_exact
 def g_contrast(output: Tensor, painting: Tensor, levels: int = 3) -> Tensor:
     """Wasserstein-1 between the distributions of local deviation, mean over a pyramid's levels.
 
@@ -106,12 +136,14 @@ def g_contrast(output: Tensor, painting: Tensor, levels: int = 3) -> Tensor:
     return total / levels
 
 
+@_exact
 def g_calm(output: Tensor, photo: Tensor, scale: int = 8) -> Tensor:
     """1 - correlation of log local deviation with the photograph's: rough where it is rough, calm where calm."""
     a, b = (_centred(F.avg_pool2d(_deviation(luminance(x)) + 0.02, scale).log()) for x in (output, photo))
     return (1 - F.cosine_similarity(a, b, dim=1, eps=1e-6)).mean()
 
 
+@_exact
 def g_smoothness(output: Tensor) -> Tensor:
     """Total variation per pixel, anisotropic (Rudin et al. 1992)."""
     return output.diff(dim=2).abs().mean() + output.diff(dim=3).abs().mean()
@@ -119,8 +151,8 @@ def g_smoothness(output: Tensor) -> Tensor:
 
 def luminance(x: Tensor) -> Tensor:
     """Return (N, 1, H, W) Rec. 601 luma of (N, 3, H, W), in the range of the input."""
-    weight = x.new_tensor(_LUMA).view(1, 3, 1, 1)
-    return (x * weight).sum(1, keepdim=True)
+    red, green, blue = x.unbind(1)
+    return (0.299 * red + 0.587 * green + 0.114 * blue)[:, None]
 
 
 def _opponent(x: Tensor) -> Tensor:

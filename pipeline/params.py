@@ -96,6 +96,8 @@ class Train:
     ema: Annotated[float, Between(0, 0.99999)]  # decay of the averaged generator
     device: Literal["auto", "cpu", "cuda"]
     require_device: Literal["any", "cpu", "cuda"]  # refuse to train on another
+    precision: Literal["auto", "fp32", "bf16"]  # what networks compute in; auto: bf16 on CUDA devices that have it
+    compile: bool  # with torch.compile: the first steps take long, the others are faster on a GPU
     threads: Annotated[int, Between(1, 256)]  # CPU threads; part of what makes a CPU result reproducible
     max_minutes: Annotated[float, Between(0.01, 100_000)]  # stops with an error and keeps the checkpoint
     stall_minutes: Annotated[float, Between(0.01, 100_000)]  # without a step: the process starts itself again, once

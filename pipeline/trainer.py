@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
+from pipeline.devices import choose_precision
 from pipeline.methods.base import Batch, Losses, Method
 from pipeline.networks.averaging import Average
 from pipeline.params import Train
@@ -29,7 +30,12 @@ class Trainer:
     """Optimisers, schedule and averages around a method. The next state depends on state, batch and step alone."""
 
     def __init__(self, method: Method, settings: Train, device: torch.device) -> None:
-        """Move the method to `device` and make one Adam a player."""
+        """Move the method to `device` and make one Adam a player.
+
+        Raises:
+            ValueError: the device does not have the precision that is asked for.
+        """
+        self.device, self.precision = device, choose_precision(settings.precision, device)
         method.to(device)
         self.method, self.settings = method, settings
         self.optimisers = {
@@ -42,6 +48,9 @@ class Trainer:
             for player in method.players
         }
         self.averages = {name: Average(method.networks[name], settings.ema) for name in method.averaged}
+        if settings.compile:
+            method.compile()
+        torch.backends.cudnn.benchmark = True  # all steps have the same shapes
         self.buffers = [buffer for network in method.networks.values() for buffer in network.buffers()]
         self.bad_in_a_row = torch.zeros((), dtype=torch.int64, device=device)
         self.bad_total = torch.zeros((), dtype=torch.int64, device=device)
@@ -58,7 +67,8 @@ class Trainer:
         waiting for it.
         """
         before = [buffer.clone() for buffer in self.buffers]
-        losses = self.method.step(batch, step, draw)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision == torch.bfloat16):
+            losses = self.method.step(batch, step, draw)
         self._differentiate(losses)
         bad = self._not_finite(losses)
         for player in losses:

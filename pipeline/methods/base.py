@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch._functorch import config as functorch
 
 from pipeline.params import Params
 
@@ -59,6 +60,13 @@ class Method(ABC):
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return what is needed to build the packaged network again: its class name and arguments."""
+
+    def compile(self, backend: str = "inductor") -> None:
+        """Compile what a step calls (`torch.compile`); the first steps then take long."""
+        # Two players' losses are differentiated through one forward pass: its tensors must outlive the first.
+        functorch.donated_buffer = False
+        for network in self.networks.values():
+            network.compile(backend=backend)
 
     def player_parameters(self, player: str) -> list[nn.Parameter]:
         """Return the parameters a player trains, in a stable order."""

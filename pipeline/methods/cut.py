@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline import losses
+from pipeline.devices import to_device
 from pipeline.methods.base import Batch, Losses, Method
 from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.generators import ResnetGenerator
@@ -70,6 +71,8 @@ class CutMethod(Method):
             self.discriminator = PatchDiscriminator(**asdict(self.params.discriminator))
             for network in (self.generator, self.heads, self.discriminator):
                 initialise(network, gain=1.0)
+        # A step calls the generator's halves, so that PatchNCE has the features of its way through.
+        self.encode, self.decode = self.generator.encode, self.generator.decode
         self.networks = {
             "generator": self.generator,
             "heads": self.heads,
@@ -79,17 +82,17 @@ class CutMethod(Method):
 
     def step(self, batch: Batch, step: int, draw: torch.Generator) -> Losses:
         """Return the losses of generator and discriminator; see `Method.step`."""
-        features = self.generator.encode(batch.photos)
-        output = self.generator.decode(features)
         if step < self.params.warmup_steps and not self.warmed:
-            return {"generator": {"reconstruction": (output - batch.photos).abs().mean()}}
+            output = self.decode(self.encode(batch.photos))
+            return {"generator": {"reconstruction": losses.g_identity(output, batch.photos)}}
+        features, output, kept = self._paint(batch)
         judged = _window(batch, output, draw)
         scores = self.discriminator(torch.cat([judged.paintings, judged.output]))
         real, fake = scores.split([len(judged.paintings), len(judged.output)])
         terms = {
             "gan": lambda: losses.G_ADVERSARIAL[self.params.gan](fake),
             "nce": lambda: self._patch_nce(output, features, draw),
-            "identity": lambda: losses.g_identity(self.generator(batch.paintings), batch.paintings),
+            "identity": lambda: losses.g_identity(kept, batch.paintings),
             **_statistics(judged, draw),
         }
         weights = asdict(self.params.weights)
@@ -107,11 +110,31 @@ class CutMethod(Method):
         """Return the generator's class and arguments."""
         return {"name": "resnet", "arguments": asdict(self.params.generator)}
 
+    def compile(self, backend: str = "inductor") -> None:
+        """Compile the networks, and the generator's halves."""
+        super().compile(backend)
+        self.encode = torch.compile(self.encode, backend=backend)
+        self.decode = torch.compile(self.decode, backend=backend)
+
+    def _paint(self, batch: Batch) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Return photographs' features, their paintings, and what becomes of paintings, if that has a weight.
+
+        All in one pass: no layer looks beyond its own image, and a larger batch keeps a device busier.
+        """
+        if not self.params.weights.identity:
+            features = self.encode(batch.photos)
+            return features, self.decode(features), batch.paintings
+        count = len(batch.photos)
+        features = self.encode(torch.cat([batch.photos, batch.paintings]))
+        output = self.decode(features)
+        return [level[:count] for level in features], output[:count], output[count:]
+
     def _patch_nce(self, output: Tensor, features: list[Tensor], draw: torch.Generator) -> Tensor:
-        output_features = self.generator.encode(output)
+        output_features = self.encode(output)
         patches = self.params.nce_patches
         places = [
-            torch.randperm(level[0, 0].numel(), generator=draw)[:patches].to(output.device) for level in features
+            to_device(torch.randperm(level[0, 0].numel(), generator=draw)[:patches], output.device)
+            for level in features
         ]
         queries, keys = self.heads(output_features, places), self.heads(features, places)
         each = [
@@ -149,4 +172,4 @@ def _statistics(judged: _Judged, draw: torch.Generator) -> dict[str, Callable[[]
 def _directions(count: int, channels: int, size: int, draw: torch.Generator, like: Tensor) -> Tensor:
     """Return (count, channels, size, size) random unit filters on the device of `like`."""
     raw = torch.randn(count, channels, size, size, generator=draw)
-    return F.normalize(raw.flatten(1), dim=1).view_as(raw).to(like)
+    return to_device(F.normalize(raw.flatten(1), dim=1).view_as(raw), like.device)

@@ -118,3 +118,30 @@ def test_total_variation_of_a_ramp_is_its_slope() -> None:
 def test_luminance_is_rec_601() -> None:
     red = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
     assert losses.luminance(red).item() == pytest.approx(0.299)
+
+
+def test_every_loss_is_computed_in_full_precision_whatever_the_networks_compute_in() -> None:
+    output, painting, photo = (_images(2, 32).bfloat16() for _ in range(3))
+    scores = torch.randn(2, 1, 6, 6, generator=DRAW).bfloat16(), torch.randn(2, 1, 6, 6, generator=DRAW).bfloat16()
+    query, key = (torch.randn(2, 9, 8, generator=DRAW).bfloat16() for _ in range(2))
+    texture, palette = torch.randn(4, 1, 5, 5, generator=DRAW), torch.randn(4, 3, 1, 1, generator=DRAW)
+    arguments: dict[str, tuple[object, ...]] = {
+        "d_hinge": scores,
+        "g_hinge": scores[:1],
+        "d_lsgan": scores,
+        "g_lsgan": scores[:1],
+        "g_patch_nce": (query, key, 0.07),
+        "g_identity": (output, painting),
+        "g_structure": (output, photo),
+        "g_texture": (output, painting, texture),
+        "g_palette": (output, painting, palette),
+        "g_contrast": (output, painting),
+        "g_calm": (output, photo),
+        "g_smoothness": (output,),
+    }
+    named = {name: loss for name, loss in vars(losses).items() if name.startswith(("d_", "g_"))}
+    assert named.keys() == arguments.keys()
+    for name, given_ones in arguments.items():
+        exact = named[name](*(x.float() if isinstance(x, torch.Tensor) else x for x in given_ones))
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(named[name](*given_ones), exact), name

@@ -5,17 +5,21 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from pipeline import devices
 from pipeline.methods import build_method
 from pipeline.methods.base import Batch, Losses
+from pipeline.methods.cut import CutMethod
 from pipeline.trainer import Health, State, Trainer, learning_rate, step_randomness
 from tests.pipeline.training import smoke_params
 
 CPU = torch.device("cpu")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 SETTINGS = {"steps": 40, "decay_from": 1.0}
 
 
@@ -171,6 +175,71 @@ def test_the_fused_step_is_plain_adam() -> None:
         # Both start each step from the same state: a bias before a normalisation has a gradient of rounding errors
         # alone, which Adam divides by its own size.
         plain.load(copy.deepcopy(fast.state()))
+
+
+def test_in_bf16_weights_moments_averages_and_losses_stay_in_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: True)
+    exact, fast = new_trainer(), new_trainer(precision="bf16")
+    expected, losses = take(exact, 0), take(fast, 0)
+    assert {value.dtype for value in [*training_state(fast), *tensors(losses)]} == {torch.float32}
+    assert not same([*tensors(losses)], [*tensors(expected)])
+    for one, other in zip(tensors(losses), tensors(expected), strict=True):
+        torch.testing.assert_close(one, other, rtol=0.03, atol=0.03)
+
+
+def test_one_pass_over_photographs_and_paintings_gives_what_two_give() -> None:
+    method = new_trainer(device=CPU).method
+    assert isinstance(method, CutMethod)
+    method.params = replace(method.params, weights=replace(method.params.weights, identity=1.0))
+    batch = batch_at(0)
+    features, output, kept = method._paint(batch)
+    torch.testing.assert_close(output, method.translate(batch.photos), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(kept, method.translate(batch.paintings), rtol=1e-4, atol=1e-5)
+    for one, other in zip(features, method.generator.encode(batch.photos), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_compiled_step_gives_the_losses_and_gradients_of_a_plain_one() -> None:
+    plain, compiled = new_trainer(), new_trainer()
+    compiled.method.compile("aot_eager")  # all but writing machine code, which takes minutes on a CPU
+    for one, other in zip(tensors(take(compiled, 0)), tensors(take(plain, 0)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    for player in plain.method.players:
+        pairs = zip(*(t.method.player_parameters(player) for t in (plain, compiled)), strict=True)
+        for one, other in pairs:
+            torch.testing.assert_close(one.grad, other.grad, rtol=1e-2, atol=1e-4)
+    assert compiled.state()["networks"]["generator"].keys() == plain.state()["networks"]["generator"].keys()
+
+
+@needs_cuda
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_on_a_gpu_no_step_waits_for_the_device(precision: str) -> None:
+    device = torch.device("cuda")
+    trainer = new_trainer(device, precision=precision)
+    batch = Batch(*(images.to(device) for images in (batch_at(0).photos, batch_at(0).paintings)))
+    for step in (0, 1):  # the first ones make what is kept: moments, plans of convolutions
+        trainer.step(batch, step, step_randomness(0, step))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        losses = trainer.step(batch, 2, step_randomness(0, 2))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert all(value.isfinite() for value in tensors(losses))
+
+
+@needs_cuda
+@pytest.mark.gpu
+def test_a_gpu_skips_a_step_that_is_not_finite_as_a_cpu_does() -> None:
+    trainer = new_trainer(torch.device("cuda"))
+    batch = Batch(*(images.cuda() for images in (batch_at(0).photos, batch_at(0).paintings)))
+    trainer.step(batch, 0, step_randomness(0, 0))
+    before = training_state(trainer)
+    Poison(trainer, "generator", "gradient")
+    trainer.step(batch, 1, step_randomness(0, 1))
+    assert same(training_state(trainer), before)
+    assert trainer.health() == Health(bad_in_a_row=1, bad_total=1)
 
 
 def test_gradients_lie_in_memory_as_their_weights_do() -> None:
