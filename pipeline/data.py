@@ -84,7 +84,7 @@ class CropStore:
         rows = (crop * size + top + along) * size
         columns = left + torch.where(flip.bool(), side - 1 - along, along)
         places = (rows[:, :, None] + columns[:, None, :]).flatten()
-        moves = self.device != self.crops.device
+        moves = self.device.type != self.crops.device.type
         pixels = torch.empty(len(places), 3, dtype=torch.uint8, device=self.crops.device, pin_memory=moves)
         torch.index_select(self.crops.view(-1, 3), 0, places, out=pixels)
         return pixels.view(-1, side, side, 3).to(self.device, non_blocking=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from pipeline.devices import choose_precision
+from pipeline.distributed import ALONE, Team
 from pipeline.methods.base import Batch, Losses, Method
 from pipeline.networks.averaging import Average
 from pipeline.params import Train
@@ -29,15 +30,15 @@ class Health:
 class Trainer:
     """Optimisers, schedule and averages around a method. The next state depends on state, batch and step alone."""
 
-    def __init__(self, method: Method, settings: Train, device: torch.device) -> None:
-        """Move the method to `device` and make one Adam a player.
+    def __init__(self, method: Method, settings: Train, device: torch.device, team: Team = ALONE) -> None:
+        """Move the method to `device` and make one Adam a player; `team` is who takes the same steps beside it.
 
         Raises:
             ValueError: the device does not have the precision that is asked for.
         """
         self.device, self.precision = device, choose_precision(settings.precision, device)
         method.to(device)
-        self.method, self.settings = method, settings
+        self.method, self.settings, self.team = method, settings, team
         self.optimisers = {
             player: torch.optim.Adam(
                 method.player_parameters(player),
@@ -65,22 +66,27 @@ class Trainer:
         When a loss or a gradient of any player is not finite, nothing moves at all: weights, buffers, moments and
         averages stay as they were, and the step is counted (see `health`). That is decided on the device, without
         waiting for it.
+
+        In a team, gradients and losses are means over its processes, so that all of them decide and move alike.
         """
         before = [buffer.clone() for buffer in self.buffers]
         with torch.autocast(self.device.type, self.precision, enabled=self.precision == torch.bfloat16):
             losses = self.method.step(batch, step, draw)
         self._differentiate(losses)
-        bad = self._not_finite(losses)
+        result = {
+            player: {name: loss.detach().clone() for name, loss in named.items()} for player, named in losses.items()
+        }
+        bad = self._agree(result)
         for player in losses:
             self._move(player, step, bad)
         for buffer, kept in zip(self.buffers, before, strict=True):
             buffer.copy_(torch.where(bad, kept, buffer))
-        for name, average in self.averages.items():
+        for name, average in self.averages.items() if self.team.leads else ():
             average.update(self.method.networks[name], step, share=(~bad).float())
         self.bad_total += bad
         self.bad_in_a_row += 1
         self.bad_in_a_row *= bad
-        return {player: {name: loss.detach() for name, loss in named.items()} for player, named in losses.items()}
+        return result
 
     def health(self) -> Health:
         """Return how many steps were skipped; on a GPU this waits for the last step to finish."""
@@ -125,15 +131,16 @@ class Trainer:
                 inputs=self.method.player_parameters(player), retain_graph=remaining > 0
             )
 
-    def _not_finite(self, losses: Losses) -> Tensor:
-        """Return whether any loss or gradient is NaN or infinite, as a boolean on the device."""
-        values = [loss.detach() for named in losses.values() for loss in named.values()]
+    def _agree(self, losses: Losses) -> Tensor:
+        """Average losses and gradients over the team; return whether any is not finite, a boolean on the device."""
+        values = [loss for named in losses.values() for loss in named.values()]
         gradients = [
             parameter.grad
             for player in losses
             for parameter in self.method.player_parameters(player)
             if parameter.grad is not None
         ]
+        self.team.average([*values, *gradients])
         return ~torch.stack([*values, get_total_norm(gradients, norm_type=torch.inf)]).isfinite().all()
 
     def _move(self, player: str, step: int, bad: Tensor) -> None:

@@ -32,7 +32,7 @@ OWNERS = {
 # From the ground up: a module imports only from its own layer or one before it.
 LAYERS = [
     ["files", "params", "workspace", "progress", "process", "stall", "entry", "runlog", "closure", "recipes",
-     "devices"],
+     "devices", "distributed"],
     ["image_files", "images", "colour"],
     ["networks", "losses"],
     ["data", "checkpoints", "methods", "metrics", "trainer", "inference", "recovery"],

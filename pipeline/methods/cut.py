@@ -56,7 +56,11 @@ class PatchHeads(nn.Module):
 
 
 class CutMethod(Method):
-    """Photograph to painting, one way."""
+    """Photograph to painting, one way.
+
+    Two processes with half a batch each compute what one computes with the whole, but for `texture`, `palette` and
+    `contrast`: these sort the samples of all images together, and each process has only its own.
+    """
 
     task: ClassVar[str] = "stylize"
     averaged: ClassVar[tuple[str, ...]] = ("generator",)

@@ -1,0 +1,158 @@
+"""Two processes on the CPU: what they compute equals one process where it must, and none outlives the others."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.distributed import ALONE, team
+from pipeline.methods.base import Losses
+from pipeline.trainer import Health
+from tests.pipeline.teamwork import CPU, NAME, SORTED, SPLIT, arguments, new_trainer, take
+from tests.pipeline.training import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def compare(weights: dict[str, float]) -> list[tuple[Losses, Losses, float]]:
+    """Return the losses of two at 2 and of one at 4, and how far the gradients are apart, step by step."""
+    found = []
+    with team(2, CPU, NAME, arguments(weights), ROOT) as own:
+        two, one = new_trainer(weights, own), new_trainer(weights, ALONE)
+        for step in range(3):
+            state = copy.deepcopy(two.state())
+            own.order_state(state)  # so that rounding in one step is no difference in the next
+            one.load(copy.deepcopy(state))
+            own.order_step(step)
+            losses = take(two, step), take(one, step, count=4)
+            gradients = [
+                [parameter.grad for player in losses[0] for parameter in trainer.method.player_parameters(player)]
+                for trainer in (two, one)
+            ]
+            apart = [
+                float((a - b).norm() / b.norm().clamp_min(1e-3))
+                for a, b in zip(*gradients, strict=True)
+                if a is not None and b is not None
+            ]
+            assert apart
+            found.append((*losses, max(apart)))
+    return found
+
+
+def test_of_cut_two_at_two_equal_one_at_four_without_the_losses_that_sort_a_batch() -> None:
+    steps = compare(SPLIT | SORTED)
+    assert [set(two) for two, _, _ in steps] == [{"generator"}, *[{"generator", "discriminator"}] * 2]  # warm-up too
+    for two, one, apart in steps:
+        torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)
+        assert apart < 1e-3
+
+
+@pytest.mark.slow
+def test_of_cut_the_losses_that_sort_a_batch_see_each_process_alone() -> None:
+    _, (two, one, _), _ = compare(dict.fromkeys([*SORTED, *SPLIT], 1.0))
+    for name in SPLIT:
+        torch.testing.assert_close(two["generator"][name], one["generator"][name], rtol=1e-5, atol=1e-6)
+    for name in SORTED:
+        assert abs(float(two["generator"][name] - one["generator"][name])) > 1e-4
+
+
+def test_a_number_that_is_not_finite_in_one_process_makes_all_skip_the_step() -> None:
+    weights = SPLIT | SORTED
+    with team(2, CPU, NAME, arguments(weights, poisoned_step=1), ROOT) as own:
+        trainer = new_trainer(weights, own)
+        for step in range(3):
+            before = [p.clone() for p in trainer.method.player_parameters("generator")]
+            own.order_step(step)
+            take(trainer, step)
+            moved = any(
+                not torch.equal(a, b)
+                for a, b in zip(before, trainer.method.player_parameters("generator"), strict=True)
+            )
+            assert moved == (step != 1)
+            assert trainer.health() == Health(bad_in_a_row=int(step == 1), bad_total=min(step, 1))
+
+
+@pytest.mark.slow
+def test_a_follower_that_dies_ends_the_training_with_a_sentence() -> None:
+    def train() -> None:
+        with team(2, CPU, NAME, arguments(SPLIT, dies_at=1), ROOT) as own:
+            trainer = new_trainer(SPLIT, own)
+            for step in range(3):
+                own.order_step(step)
+                take(trainer, step)
+
+    with pytest.raises(ValueError, match=r"ended with status 9.*same command to continue"):
+        train()
+
+
+_LEAD = """
+import sys, time
+from tests.pipeline.teamwork import *
+
+with team(2, CPU, NAME, arguments(SPLIT | SORTED, pid=sys.argv[1]), ROOT) as own:
+    own.order_step(0)
+    print("leading", flush=True)
+    if sys.argv[2] == "exec":
+        os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(60)"])
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["killed", "exec"])
+def test_followers_end_with_their_leader_even_if_it_lives_on_as_another_program(tmp_path: Path, end: str) -> None:
+    file = tmp_path / "pid"
+    leader = subprocess.Popen(
+        [sys.executable, "-c", _LEAD, str(file), end], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert leader.stdout is not None
+    assert leader.stdout.readline() == "leading\n"
+    deadline = time.monotonic() + 60
+    while not (file.exists() and file.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    follower = int(file.read_text())
+    if end == "killed":
+        leader.send_signal(signal.SIGKILL)
+        leader.wait()
+    while _runs(follower) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    try:
+        assert not _runs(follower)
+    finally:
+        leader.kill()
+        leader.wait()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_another_number_of_processes_than_the_parameters_say_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "WORLD_SIZE", "3")
+    refused = pytest.raises(ValueError, match=r"3 processes were started but train\.processes is 2")
+    with refused, team(2, CPU, NAME, [], ROOT):
+        pass
+
+
+def test_one_process_is_a_team_that_exchanges_nothing() -> None:
+    with team(1, CPU, NAME, [], ROOT) as own:
+        assert own is ALONE
+        values = [torch.ones(2)]
+        own.average(values)
+        own.order_step(0)
+        own.order_state({})
+        assert torch.equal(values[0], torch.ones(2))
