@@ -156,16 +156,25 @@ class Layer:
 
 
 def layers(work: Work, peaks: Peaks, precision: str, device: torch.device) -> list[Layer]:
-    """Return each kind of convolution of a step, timed alone, by the time that all of the kind take."""
+    """Return each kind of convolution of a step, timed alone, by the time that all of the kind take.
+
+    Args:
+        work: of a step.
+        peaks: of the device.
+        precision: of most convolutions; those of another type are losses', in fp32 or what the device makes of it.
+        device: to run them on.
+    """
+    exact = "tf32" if "tf32" in peaks.matrix else "fp32"
     result = []
     for convolution, count in work.convolutions.items():
+        own = precision if convolution.dtype is work.dtype else exact
         flops, moved = convolution.cost()
         timer = benchmark.Timer(
             "run()", globals={"run": convolution.run(device)}, num_threads=torch.get_num_threads()
         )
         seconds = timer.blocked_autorange(min_run_time=0.1).median
-        share = peaks.least_seconds(flops, moved, precision) / seconds
-        limit = "compute" if flops / peaks.matrix[precision] > moved / peaks.bandwidth else "memory"
+        share = peaks.least_seconds(flops, moved, own) / seconds
+        limit = "compute" if flops / peaks.matrix[own] > moved / peaks.bandwidth else "memory"
         result.append(Layer(str(convolution), count, seconds, flops, moved, share, limit))
     return sorted(result, key=lambda layer: -layer.count * layer.seconds)
 

@@ -80,6 +80,7 @@ class Race:
     lanes: Mapping[str, Lane]
     peaks: Peaks
     layers: Sequence[Layer]  # the fast path's; empty where it was not asked for
+    load: float  # the machine's, in the five minutes before: above 0.5 others were at work
 
     @property
     def ratios(self) -> list[float]:
@@ -121,7 +122,7 @@ def case_params(device: str, side: int, overlay: Mapping[str, object] | None = N
 
 def race(case: Case, seconds: float, roofline: bool) -> Race:
     """Train both in turns for `seconds` each, all losses at work, and return what was seen."""
-    params = without_end(case.params)
+    params, load = without_end(case.params), os.getloadavg()[1]
     with _apart(replace(case, params=params), params.cut.warmup_steps) as running:
         warmups = {name: each.ask(Runner.block, _WARM) for name, each in running.items()}
         timed = {name: each.ask(Runner.block, _WARM) for name, each in running.items()}
@@ -139,7 +140,7 @@ def race(case: Case, seconds: float, roofline: bool) -> Race:
             for name, each in running.items()
         }
         found = running["fast"].ask(Runner.layers, peaks) if roofline else []
-    return Race(lanes, peaks, found)
+    return Race(lanes, peaks, found, load)
 
 
 def chase(case: Case, speeds: Mapping[str, float], minutes: float, checks: int = _CHECKS) -> Chase:
@@ -218,9 +219,9 @@ def section(case: Case, race: Race, chase: Chase | None, style: str) -> str:
     lines = [
         f"## {case.device}",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}; {_machine(case)}; Python "
-        f"{platform.python_version()}, PyTorch {torch.__version__}. {side}×{side} px, `presets/{PRESETS[case.device]}"
-        f".yaml`, built-in style `{style}`, {_ROUNDS} blocks each in turns.",
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}; {_machine(case)}, load before {race.load:.1f}; "
+        f"Python {platform.python_version()}, PyTorch {torch.__version__}. {side}×{side} px, "
+        f"`presets/{PRESETS[case.device]}.yaml`, built-in style `{style}`, {_ROUNDS} blocks each in turns.",
         "",
         *_speeds(race),
         "",
