@@ -57,6 +57,13 @@ def g_lsgan(fake: Tensor) -> Tensor:
     return (fake - 1).square().mean()
 
 
+@torch.no_grad()
+def accuracy(real: Tensor, fake: Tensor, boundary: float) -> Tensor:
+    """Share of scores on their own side of the boundary, real and fake alike: no loss, but what the scores say."""
+    return 0.5 * ((real > boundary).float().mean() + (fake < boundary).float().mean())
+
+
+BOUNDARY = {"hinge": 0.0, "lsgan": 0.5}
 D_ADVERSARIAL = {"hinge": d_hinge, "lsgan": d_lsgan}
 G_ADVERSARIAL = {"hinge": g_hinge, "lsgan": g_lsgan}
 

@@ -24,9 +24,11 @@ from pipeline.entry import run_stage
 from pipeline.files import read_json, sha256_file, staged_directory, write_atomic, write_json
 from pipeline.images import grid
 from pipeline.inference import Stylizer, build_network, generator_weights, package_digest
+from pipeline.recipes import load_book, recipe_params
 from pipeline.workspace import PHOTOS, Workspace
 
 TRAINED_ON = "trained_on.json"
+FILES = {"last": "networks.npz", "best": "best.npz"}  # what `train.package` chooses from
 PARITY = 1e-3  # largest difference between torch and ONNX, in [-1, 1]
 _PREVIEW = 4  # before/after pairs
 
@@ -42,7 +44,8 @@ def main(recipe: str, workspace: Workspace) -> Path:
         raise ValueError(f"{trained} holds no trained networks; run `dvc repro train@{recipe}` first")
     config = read_json(trained / "config.json")
     network = build_network(config["network"])
-    weights = generator_weights(trained / "networks.npz")
+    which = recipe_params(workspace, load_book(workspace).recipe(recipe)).train.package
+    weights = generator_weights(trained / FILES[which])
     network.load_state_dict(weights)
     network.eval().requires_grad_(False)
     with staged_directory(workspace.package(recipe)) as folder:
@@ -50,6 +53,7 @@ def main(recipe: str, workspace: Workspace) -> Path:
         export_onnx(network, folder / "generator.onnx", config["network"]["arguments"]["downsamplings"])
         digests = config.pop("digests")
         config |= {
+            "packaged": {"which": which, "step": config["validation"][which]["step"], "why": _why(config, which)},
             "multiple": network.multiple,
             "palette": _palette(workspace.prepared(config["style"])),
             "input": "RGB in [-1, 1], (N, 3, H, W); H and W multiples of `multiple`, at least four times it",
@@ -109,6 +113,17 @@ def _check_parity(network: nn.Module, path: Path, shape: tuple[int, ...]) -> Non
         difference = float((network(photo) - torch.from_numpy(painted)).abs().max())
     if not difference <= PARITY:
         raise RuntimeError(f"the ONNX graph differs from torch by {difference} at {shape}, more than {PARITY}")
+
+
+def _why(config: Mapping[str, Any], which: str) -> str:
+    """Return a sentence about which of a training's networks were taken, and what the others were like."""
+    last, best = (config["validation"][name] for name in ("last", "best"))
+    if best["step"] == last["step"]:
+        return f"the last of {last['step']} steps, which is also the best on the watch's panel"
+    figures = f"{best['validation']:.3f} at step {best['step']}, the last ({last['step']}) {last['validation']:.3f}"
+    if which == "best":
+        return f"the best on the watch's panel, as train.package says: {figures} (less is better)"
+    return f"the last, as train.package says; the best on the watch's panel scored {figures} (less is better)"
 
 
 def _learnt(collections: Mapping[str, Path], began_with: Path) -> dict[str, list[str]]:

@@ -83,6 +83,19 @@ class Prepare:
 
 
 @dataclass(frozen=True)
+class Collapse:
+    """When the watch of `pipeline.collapse` alarms, and what happens then."""
+
+    action: Literal["warn", "rollback", "stop"]
+    after: Annotated[int, Between(0, 10_000_000)]  # steps behind the warm-up before a watch counts
+    patience: Annotated[int, Between(1, 1000)]  # watches in a row beyond a limit
+    min_diversity: Annotated[float, Between(0, 10)]  # of the outputs' compositions; 1: as diverse as the photographs
+    min_change: Annotated[float, Between(0, 1)]  # of a pixel on average; 1: from black to white
+    min_light: Annotated[float, Between(-1, 1)]  # correlation of luminance with the photograph's
+    max_accuracy: Annotated[float, Between(0.5, 1)]  # of the discriminator since the last watch; 1: never too much
+
+
+@dataclass(frozen=True)
 class Train:
     """The loop, whatever the method."""
 
@@ -103,6 +116,9 @@ class Train:
     stall_minutes: Annotated[float, Between(0.01, 100_000)]  # without a step: the process starts itself again, once
     log_every: Annotated[int, Between(1, 100_000)]
     sample_every: Annotated[int, Between(1, 1_000_000)]
+    watch_every: Annotated[int, Between(1, 1_000_000)]  # looks at a fixed panel, see `pipeline.collapse`
+    collapse: Collapse
+    package: Literal["last", "best"]  # networks: those of the last step, or of the best watch
     checkpoint_every: Annotated[int, Between(1, 1_000_000)]  # also where a rollback goes back to
     keep_checkpoints: Annotated[int, Between(1, 100)]
     max_bad_steps: Annotated[int, Between(1, 100_000)]  # in a row, with losses or gradients that are not finite

@@ -6,37 +6,29 @@ grid, every `train.checkpoint_every` steps, and never to one that was written be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pipeline.checkpoints import drop_checkpoints, load_newest, save_checkpoint, sweep
+from pipeline.collapse import Watch
 from pipeline.params import Train
 from pipeline.trainer import Health, Trainer
 
 State = dict[str, Any]
 
 
-class Part(Protocol):
-    """Something whose state belongs to the run's."""
-
-    def state(self) -> State:
-        """Return all of it."""
-
-    def load(self, state: State) -> None:
-        """Go back to it."""
-
-
 class Course:
     """Where a run is, what it went through, and its checkpoints."""
 
-    def __init__(self, folder: Path, settings: Train, trainer: Trainer, parts: Mapping[str, Part]) -> None:
-        """Keep the checkpoints of `trainer` and the other `parts` in `folder`, which this process has locked."""
-        self.folder, self.settings, self.trainer = folder, settings, trainer
-        self.parts: dict[str, Part] = {"trainer": trainer, **parts}
+    def __init__(self, folder: Path, settings: Train, trainer: Trainer, watch: Watch) -> None:
+        """Keep the checkpoints of `trainer` and `watch` in `folder`, which this process has locked."""
+        self.folder, self.settings, self.trainer, self.watch = folder, settings, trainer, watch
         self.rollbacks: list[dict[str, Any]] = []
         """What went wrong so far: {"at": step, "to": step, "why": a sentence}."""
         self._good = 0
@@ -59,8 +51,8 @@ class Course:
         """
         if good:
             self._good = step
-        state: State = {name: part.state() for name, part in self.parts.items()}
-        state |= {"step": step, "good": self._good, "rollbacks": self.rollbacks}
+        parts = {"trainer": self.trainer.state(), "watch": self.watch.state()}
+        state = parts | {"step": step, "good": self._good, "rollbacks": self.rollbacks}
         save_checkpoint(self.folder, step, state, self.settings.keep_checkpoints, spare=self._good)
 
     def go_back(self, step: int, why: str) -> int:
@@ -89,9 +81,44 @@ class Course:
         self.save(state["step"], good=True)
         return self._good
 
+    def at_ease(self) -> bool:
+        """Whether nothing is going wrong, so that it may be gone back to; on a GPU this waits."""
+        uneasy = self.settings.collapse.action == "rollback" and self.watch.uneasy
+        return not uneasy and not self.trainer.health().bad_in_a_row
+
+    def hear(self, alarms: Sequence[str], step: int) -> str | None:
+        """Do what `train.collapse.action` says about alarms; return what is wrong if that is to go back, else None.
+
+        Raises:
+            ValueError: it is to stop.
+        """
+        action = self.settings.collapse.action
+        if not alarms:
+            return None
+        if action == "stop":
+            raise ValueError(
+                f"training stopped at step {step}: {'; '.join(alarms)}. The checkpoint before it is kept; change the "
+                f"method's weights, or set train.collapse.action to 'warn'"
+            )
+        if action == "rollback":
+            return "; ".join(alarms)
+        print(f"\nwarning: at step {step} {'; '.join(alarms)}", file=sys.stderr)
+        return None
+
+    def story(self) -> dict[str, Any]:
+        """Return what the run went through, for its report."""
+        settings = asdict(self.settings.collapse)
+        return {
+            "rollbacks": self.rollbacks,
+            "skipped_steps": self.trainer.health().bad_total,
+            "alarms": self.watch.alarms,
+            "watched_from": self.watch.begin,
+            "limits": {key: value for key, value in settings.items() if key.startswith(("min_", "max_"))},
+        }
+
     def _load(self, state: State) -> int:
-        for name, part in self.parts.items():
-            part.load(state[name])
+        self.trainer.load(state["trainer"])
+        self.watch.load(state["watch"])
         self.rollbacks = list(state["rollbacks"])
         self._good = state["good"]
         step: int = state["step"]

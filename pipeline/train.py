@@ -17,11 +17,12 @@ from torch import Tensor
 from pipeline import warm_start
 from pipeline.checkpoints import drop_checkpoints, drop_other_keys
 from pipeline.closure import code_digest
+from pipeline.collapse import PANEL, Panel, Watch
 from pipeline.data import CropStore, load_view, read_index
 from pipeline.entry import run_stage
 from pipeline.files import digest_json, sha256_file, staged_directory, write_json
 from pipeline.methods import build_method
-from pipeline.methods.base import Batch
+from pipeline.methods.base import Batch, Method
 from pipeline.params import Params, Train
 from pipeline.process import StopRequest, die_with_parent, exclusive
 from pipeline.progress import Progress
@@ -33,10 +34,10 @@ from pipeline.stall import Watchdog
 from pipeline.trainer import Trainer, scalars, step_randomness
 from pipeline.workspace import PHOTOS, Workspace
 
-PANEL = 6  # held-out photographs in a sample grid
+SAMPLES = 6  # held-out photographs in a sample grid
 SNAPSHOTS = (0.8, 0.9)  # shares of the steps after which the averaged networks are kept: how settled is the result?
 # Settings that change neither the networks nor the history: they are in no digest and make nothing stale.
-OPERATIONAL = ("device", "require_device", "max_minutes", "stall_minutes", "keep_checkpoints")
+OPERATIONAL = ("device", "require_device", "max_minutes", "stall_minutes", "keep_checkpoints", "package")
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class StoppedError(Exception):
 def main(recipe_name: str, workspace: Workspace) -> Path:
     """Train a recipe to its last step and return the folder of the result, `runs/<recipe>/`.
 
-    The folder holds `networks.npz`, `config.json`, `history.csv`, `samples/` and `snapshots/`. A run that was cut
-    short continues from its newest valid checkpoint.
+    The folder holds `networks.npz`, `best.npz`, `config.json`, `course.json`, `history.csv`, `samples/` and
+    `snapshots/`. A run that was cut short continues from its newest valid checkpoint.
 
     Raises:
         ValueError: a wrong parameter, missing data, the required device missing, a diverged loss, no time left.
@@ -137,7 +138,8 @@ def _train(run: Run, workspace: Workspace, stop: StopRequest, watchdog: Watchdog
     method.warmed = warm_start.begin_with(method.networks, workspace.warm_start(run.recipe.warm_start))
     trainer = Trainer(method, settings, run.device)
     averaged = trainer.averages["generator"].network
-    course = Course(run.folder, settings, trainer, {})
+    watch = _watch(run, method, photos, paintings)
+    course = Course(run.folder, settings, trainer, watch)
     first = step = course.begin()
     if first:
         print(f"resuming {run.recipe.name} after step {first} of {settings.steps}", file=sys.stderr)
@@ -151,6 +153,7 @@ def _train(run: Run, workspace: Workspace, stop: StopRequest, watchdog: Watchdog
         draw = step_randomness(run.params.seed, step)
         batch = Batch(*(store.batch(settings.batch, settings.crop, draw) for store in (photos, paintings)))
         result = trainer.step(batch, step, draw)
+        watch.count(method.accuracy)
         step += 1
         last = step == settings.steps
         trouble = None
@@ -159,6 +162,10 @@ def _train(run: Run, workspace: Workspace, stop: StopRequest, watchdog: Watchdog
             note = " ".join(f"{name} {value:.2f}" for name, value in losses.items() if value and "gan" in name)
             log.write("metrics", step, settings.steps, losses)
             trouble = bad_steps(trainer.health(), settings)
+        if last or step % settings.watch_every == 0:
+            sight = watch.look(averaged, step)
+            log.write("watch", step, settings.steps, _finite(sight.figures))
+            trouble = trouble or course.hear(sight.alarms, step)
         if last or step % settings.sample_every == 0:
             write_sample(run.folder / "samples" / f"step-{step:08d}.jpg", averaged, panel)
             log.write("sample", step, settings.steps, {})
@@ -173,13 +180,13 @@ def _train(run: Run, workspace: Workspace, stop: StopRequest, watchdog: Watchdog
         if trouble:
             step = _go_back(course, log, step, trouble)
             continue
-        good = on_grid and not trainer.health().bad_in_a_row
+        good = on_grid and course.at_ease()
         if not last and (good or stop.asked or out_of_time):
             course.save(step, good)
             _stop_here(stop, out_of_time, step, settings)
     seconds = time.monotonic() - started
     log.write("finish", step, settings.steps, {"seconds": seconds})
-    result_folder = _write_result(run, workspace, trainer, course, log)
+    result_folder = _write_result(run, workspace, course, log)
     log.close()
     write_cost(workspace.root / "runs" / f"{run.recipe.name}.cost.json", run.device, settings, seconds, step - first)
     drop_checkpoints(run.folder)
@@ -212,8 +219,15 @@ def _stop_here(stop: StopRequest, out_of_time: bool, step: int, settings: Train)
 
 
 def _panel(prepared: Path, device: torch.device) -> Tensor:
-    entries = read_index(prepared)["test"][:PANEL]
+    entries = read_index(prepared)["test"][:SAMPLES]
     return torch.stack([load_view(prepared / entry["file"]) for entry in entries]).to(device)
+
+
+def _watch(run: Run, method: Method, photos: CropStore, paintings: CropStore) -> Watch:
+    settings = run.params.train
+    draw = step_randomness(run.params.seed, -1)  # of no step
+    crops = (store.batch(PANEL, settings.crop, draw) for store in (photos, paintings))
+    return Watch(settings, Panel(*crops), 0 if method.warmed else method.warmup_steps, draw)
 
 
 def snapshot_steps(steps: int) -> list[int]:
@@ -221,7 +235,10 @@ def snapshot_steps(steps: int) -> list[int]:
     return sorted({step for share in SNAPSHOTS if 0 < (step := round(share * steps)) < steps})
 
 
-def _write_result(run: Run, workspace: Workspace, trainer: Trainer, course: Course, log: RunLog) -> Path:
+def _write_result(run: Run, workspace: Workspace, course: Course, log: RunLog) -> Path:
+    trainer, watch = course.trainer, course.watch
+    figures = log.values("watch")
+    best = watch.best or {"step": run.params.train.steps, "weights": _averaged(trainer)["generator"]}
     config = {
         "format": 1,
         "recipe": run.recipe.name,
@@ -234,14 +251,18 @@ def _write_result(run: Run, workspace: Workspace, trainer: Trainer, course: Cour
         "seed": run.params.seed,
         "steps": run.params.train.steps,
         "training": training_params(run.params, run.recipe.method),
-        "rollbacks": course.rollbacks,
-        "skipped_steps": trainer.health().bad_total,
+        "validation": {  # on the panel of the watch, less is better
+            "last": {"step": run.params.train.steps, "validation": figures[-1]["validation"]},
+            "best": {"step": best["step"], "validation": best.get("validation")},
+        },
         "digests": run.digests,
     }
     with staged_directory(workspace.trained(run.recipe.name)) as folder:
         networks = {name: network.state_dict() for name, network in trainer.method.networks.items()}
         write_networks(folder / "networks.npz", networks | _averaged(trainer))
+        write_networks(folder / "best.npz", {"generator": best["weights"]})
         write_json(folder / "config.json", config)
+        write_json(folder / "course.json", course.story() | {"watch": figures})
         write_table(folder / "history.csv", log.values("metrics"))
         for kept in ("samples", "snapshots"):
             (run.folder / kept).mkdir(exist_ok=True)  # DVC expects it, however short the run

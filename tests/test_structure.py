@@ -35,7 +35,7 @@ LAYERS = [
      "devices", "distributed"],
     ["image_files", "images", "colour"],
     ["networks", "losses"],
-    ["data", "checkpoints", "methods", "metrics", "trainer", "inference", "recovery"],
+    ["data", "checkpoints", "methods", "metrics", "trainer", "inference", "recovery", "collapse"],
 ]
 STAGE_MODULES = sorted(set(STAGES.values()) - {"pipeline.check"})
 

@@ -38,6 +38,12 @@ class Method(ABC):
     averaged: ClassVar[tuple[str, ...]]
     """Networks of which the loop keeps a moving average; the average is what is packaged."""
 
+    warmup_steps: int = 0
+    """Steps in which the method only gets under way; nothing about its pictures counts before they are over."""
+
+    accuracy: Tensor | None = None
+    """Share of the discriminator's answers in the last step that were right, detached; None where it gave none."""
+
     warmed: bool = False
     """Whether the networks begin with what another training has learnt, so that no warm-up is needed."""
 

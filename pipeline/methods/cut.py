@@ -68,6 +68,7 @@ class CutMethod(Method):
     def __init__(self, params: Params) -> None:
         """Build generator, patch heads and discriminator."""
         self.params = params.cut
+        self.warmup_steps = self.params.warmup_steps
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(params.seed)
             self.generator = ResnetGenerator(**asdict(self.params.generator))
@@ -86,13 +87,15 @@ class CutMethod(Method):
 
     def step(self, batch: Batch, step: int, draw: torch.Generator) -> Losses:
         """Return the losses of generator and discriminator; see `Method.step`."""
-        if step < self.params.warmup_steps and not self.warmed:
+        self.accuracy = None
+        if step < self.warmup_steps and not self.warmed:
             output = self.decode(self.encode(batch.photos))
             return {"generator": {"reconstruction": losses.g_identity(output, batch.photos)}}
         features, output, kept = self._paint(batch)
         judged = _window(batch, output, draw)
         scores = self.discriminator(torch.cat([judged.paintings, judged.output]))
         real, fake = scores.split([len(judged.paintings), len(judged.output)])
+        self.accuracy = losses.accuracy(real, fake, losses.BOUNDARY[self.params.gan])
         terms = {
             "gan": lambda: losses.G_ADVERSARIAL[self.params.gan](fake),
             "nce": lambda: self._patch_nce(output, features, draw),

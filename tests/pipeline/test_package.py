@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from pipeline.files import read_json, sha256_file, write_json
-from pipeline.inference import Stylizer, verify_package
+from pipeline.inference import Stylizer, generator_weights, verify_package
 from pipeline.package import PARITY, TRAINED_ON, main, write_manifest
 from pipeline.train import main as train
 from pipeline.workspace import Workspace
@@ -144,6 +144,31 @@ def test_a_package_that_is_whole_but_not_the_recorded_one_is_refused(copy: Path)
 def test_a_folder_that_is_no_package_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"manifest\.json"):
         Stylizer.load(tmp_path)
+
+
+@pytest.mark.parametrize("which", ["last", "best"])
+def test_which_networks_are_taken_is_chosen_and_told(workspace: Workspace, tmp_path: Path, which: str) -> None:
+    chosen = Workspace(Path(shutil.copytree(workspace.root, tmp_path / "chosen", symlinks=True)))
+    trained = chosen.trained("dots")
+    with np.load(trained / "best.npz") as arrays:
+        weights = {name: array + 0.5 for name, array in arrays.items()}
+    np.savez(trained / "best.npz", **weights)
+    config = read_json(trained / "config.json")
+    config["validation"] = {
+        "last": {"step": 6, "validation": 0.75}, "best": {"step": 4, "validation": 0.5},
+    }  # fmt: skip
+    write_json(trained / "config.json", config)
+    params = chosen.params_file.read_text()
+    chosen.params_file.write_text(params.replace("package: last", f"package: {which}"))
+    package = main("dots", chosen)
+    expected = generator_weights(trained / {"last": "networks.npz", "best": "best.npz"}[which])
+    for name, weight in Stylizer.load(package).network.state_dict().items():
+        assert torch.equal(weight, expected[name])
+    told = read_json(package / "config.json")["packaged"]
+    assert (told["which"], told["step"]) == (which, {"last": 6, "best": 4}[which])
+    assert told["why"].startswith(f"the {which}, as" if which == "last" else "the best on the watch's panel, as")
+    assert "0.500 at step 4" in told["why"]
+    assert "0.750" in told["why"]
 
 
 def test_weights_that_are_not_finite_are_not_packaged(workspace: Workspace, tmp_path: Path) -> None:

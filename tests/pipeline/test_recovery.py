@@ -22,7 +22,7 @@ from pipeline.workspace import Workspace
 from tests.pipeline.training import tiny_workspace
 
 RUN = {"train": {"steps": 12, "checkpoint_every": 3, "log_every": 2, "sample_every": 12, "max_bad_steps": 2}}
-FILES = ("networks.npz", "config.json", "history.csv")
+FILES = ("networks.npz", "best.npz", "config.json", "course.json", "history.csv")
 Plant = Callable[..., list[int]]
 
 
@@ -67,8 +67,8 @@ def test_a_bad_step_is_skipped_and_counted(tmp_path: Path, plant: Plant) -> None
     made = plant(5)
     folder = main("dots", _workspace(tmp_path / "w"))
     assert made == list(range(12))
-    config = read_json(folder / "config.json")
-    assert (config["skipped_steps"], config["rollbacks"]) == (1, [])
+    course = read_json(folder / "course.json")
+    assert (course["skipped_steps"], course["rollbacks"]) == (1, [])
     assert all(weight.isfinite().all() for weight in generator_weights(folder / "networks.npz").values())
     rows = (folder / "history.csv").read_text().splitlines()
     assert len(rows) == 7
@@ -80,11 +80,11 @@ def test_bad_steps_in_a_row_lead_back_to_the_last_good_checkpoint_at_a_lower_rat
 ) -> None:
     made = plant(8, 9, pace=0.5)
     workspace = _workspace(tmp_path / "w")
-    config = read_json(main("dots", workspace) / "config.json")
+    course = read_json(main("dots", workspace) / "course.json")
     # The checkpoint of the grid at 9 was not written: the step before it was bad already.
     assert made == [*range(10), *range(6, 12)]
-    assert [(one["at"], one["to"]) for one in config["rollbacks"]] == [(10, 6)]
-    assert "not finite" in config["rollbacks"][0]["why"]
+    assert [(one["at"], one["to"]) for one in course["rollbacks"]] == [(10, 6)]
+    assert "not finite" in course["rollbacks"][0]["why"]
     assert "back from step 10 to 6" in capsys.readouterr().err
     assert [event["step"] for event in _events(workspace, "metrics")] == [2, 4, 6, 8, 10, 12]
     assert [event["step"] for event in _events(workspace, "rollback")] == [6]
@@ -92,9 +92,9 @@ def test_bad_steps_in_a_row_lead_back_to_the_last_good_checkpoint_at_a_lower_rat
 
 def test_trouble_before_the_first_checkpoint_leads_back_to_the_start(tmp_path: Path, plant: Plant) -> None:
     made = plant(0, 1, pace=0.5)
-    config = read_json(main("dots", _workspace(tmp_path / "w")) / "config.json")
+    course = read_json(main("dots", _workspace(tmp_path / "w")) / "course.json")
     assert made == [0, 1, *range(12)]
-    assert config["rollbacks"][0]["to"] == 0
+    assert course["rollbacks"][0]["to"] == 0
 
 
 def test_it_gives_up_after_so_many_rollbacks_and_keeps_everything(tmp_path: Path, plant: Plant) -> None:
