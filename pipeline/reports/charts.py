@@ -34,25 +34,35 @@ def loss_curves(history: Path) -> list[tuple[str, str]]:
     return charts
 
 
-def curve(points: Sequence[tuple[float, float]], name: str) -> str:
-    """Return one line chart with its range and last value written beside it."""
+def curve(points: Sequence[tuple[float, float]], name: str, limit: float | None = None) -> str:
+    """Return one line chart with its last value written beside it, and a line at the `limit`, if there is one."""
     thinned = points[:: math.ceil(len(points) / _POINTS)]
     if thinned[-1] != points[-1]:
         thinned = [*thinned, points[-1]]
     xs, ys = zip(*thinned, strict=True)
-    low, high = min(ys), max(ys)
+    bounds = ys if limit is None else (*ys, limit)
+    low, high = float(min(bounds)), float(max(bounds))
     x_span, y_span = (xs[-1] - xs[0]) or 1, (high - low) or 1
     top, bottom, right = 8, _HEIGHT - 18, _WIDTH - 56
-    path = " ".join(
-        f"{(x - xs[0]) / x_span * right:.1f},{bottom - (y - low) / y_span * (bottom - top):.1f}" for x, y in thinned
-    )
-    last = bottom - (ys[-1] - low) / y_span * (bottom - top)
+
+    def at(value: float) -> float:
+        return round(bottom - (value - low) / y_span * (bottom - top), 1)
+
+    path = " ".join(f"{(x - xs[0]) / x_span * right:.1f},{at(y)}" for x, y in thinned)
+    last, line, told = at(ys[-1]), "", ""
+    if limit is not None:
+        y = at(limit)
+        line = (
+            f'<line class="control" x1="0" y1="{y}" x2="{right}" y2="{y}"/>'
+            f'<text class="faint" x="0" y="{y + (14 if y < _HEIGHT / 2 else -4)}">limit {limit:g}</text>'
+        )
+        told = f", limit {limit:g}"
     return (
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{name}: from {ys[0]:.3g} to {ys[-1]:.3g} over {xs[-1]:.0f} steps">'
+        f'aria-label="{name}: from {ys[0]:.3g} to {ys[-1]:.3g} over {xs[-1]:.0f} steps{told}">'
         f'<line class="axis" x1="0" y1="{bottom}" x2="{right}" y2="{bottom}"/>'
-        f'<polyline class="line" points="{path}"/>'
-        f'<circle class="dot" cx="{right}" cy="{last:.1f}" r="3"/>'
+        f'{line}<polyline class="line" points="{path}"/>'
+        f'<circle class="dot" cx="{right}" cy="{last}" r="3"/>'
         f'<text x="{right + 8}" y="{last + 4:.1f}">{ys[-1]:.3g}</text>'
         f'<text class="faint" x="0" y="{_HEIGHT - 4}">step {xs[0]:.0f}</text>'
         f'<text class="faint" x="{right}" y="{_HEIGHT - 4}" text-anchor="end">{xs[-1]:.0f}</text></svg>'

@@ -28,7 +28,7 @@ def write(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Recipe)
         "## How it was made",
         "",
         f"- Method `{config['method']}`, {config.get('steps', 'an unknown number of')} steps, seed {config['seed']}.",
-        *([f"- Packaged: {config['packaged']['why']}."] if "packaged" in config else []),
+        *([f"- Which networks were packaged: {config['packaged']['why']}."] if "packaged" in config else []),
         "- Trained on crops of the style's artworks and of unpaired photographs; no pretrained weights were used.",
         f"- Made for pictures whose short side is about {config['view']} px; larger ones are painted with finer "
         f"strokes, and beyond twice that side at reduced detail.",

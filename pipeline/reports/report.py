@@ -16,6 +16,7 @@ from pipeline.files import read_json, write_atomic
 from pipeline.metrics import REGISTRY
 from pipeline.pages import HOUSE, template
 from pipeline.reports import charts
+from pipeline.reports.course import course
 from pipeline.reports.figures import paired_rows, percent, reading, short, span
 from pipeline.reports.sources import MODEL, in_order, source
 from pipeline.workspace import Workspace, find_workspace
@@ -37,7 +38,7 @@ def render(
 
     Args:
         folder: holds metrics.json, model_card.md and gallery/, as the evaluate stage writes them.
-        trained: may hold history.csv and samples/, as the train stage writes them.
+        trained: may hold history.csv, course.json and samples/, as the train stage writes them.
         verdict: what `gate.Verdict.to_dict` returns; may hold besides `facts`, a mapping of names to text, and
             `votes`, sentences on what painters preferred.
         comparison: folder that `comparison.write` filled, with the champion against this model.
@@ -74,6 +75,7 @@ def render(
         strip=_strip(pictures, metrics, verdict),
         legend=charts.change_legend(),
         champion=None if comparison is None else compared(comparison),
+        course=course(trained),
         losses=charts.loss_curves(trained / "history.csv") if trained else [],
         samples=_samples(trained),
         card=markdown_blocks((folder / "model_card.md").read_text()),

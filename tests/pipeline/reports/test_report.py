@@ -13,6 +13,7 @@ from pipeline.metrics import REGISTRY
 from pipeline.metrics.controls import CONTROLS
 from pipeline.params import load_params
 from pipeline.reports.charts import curve, intervals, loss_curves
+from pipeline.reports.course import course
 from pipeline.reports.figures import reading, short
 from pipeline.reports.report import lead, markdown_blocks, render
 from pipeline.reports.sources import source
@@ -35,6 +36,16 @@ VERDICT = {
 }
 
 
+COURSE = {
+    "watch": [{"step": step, "light": step / 100, "accuracy": None, "validation": 0.5} for step in (10, 20, 30)],
+    "limits": {"min_light": 0.25, "max_accuracy": 0.9},
+    "watched_from": 10,
+    "alarms": [{"step": 20, "why": "light & dark are exchanged"}],
+    "rollbacks": [{"at": 30, "to": 10, "why": "10 steps in a row were not finite"}],
+    "skipped_steps": 12,
+}
+
+
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = tiny_workspace(tmp_path_factory.mktemp("report"))
@@ -46,6 +57,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         (samples / f"step-{step:08d}.jpg").write_bytes(encoded(texture(step), "JPEG"))
     rows = "".join(f"{i},{1 / (i + 1)},\n" for i in range(5))
     (workspace.trained("dots") / "history.csv").write_text("step,generator/nce,generator/late\n" + rows + "5,.1,.2\n")
+    write_json(workspace.trained("dots") / "course.json", COURSE)
     evaluate.main("dots", workspace)
     return workspace
 
@@ -223,6 +235,31 @@ def test_a_history_has_one_curve_a_loss_and_holes_are_left_out(tmp_path: Path) -
     path.write_text("step,a,b\n0,1,\n1,nan,2\n2,3,\n")
     assert [name for name, _ in loss_curves(path)] == ["a"]
     assert loss_curves(tmp_path / "none.csv") == []
+
+
+def test_what_a_training_went_through_is_told_with_the_limits(page: str, studio: Workspace, tmp_path: Path) -> None:
+    assert "At step 20: light &amp; dark are exchanged." in page
+    assert "At step 30: 10 steps in a row were not finite; it went back to step 10" in page
+    assert "12 steps were skipped" in page
+    found = course(studio.trained("dots"))
+    assert found is not None
+    assert [chart["title"] for chart in found["charts"]] == ["Light", "Validation"]  # what has figures
+    light, validation = (chart["svg"] for chart in found["charts"])
+    assert "limit 0.25" in light
+    assert "limit" not in validation
+    assert course(tmp_path) is None
+
+
+def test_a_limit_is_drawn_where_it_is_on_the_curves_scale() -> None:
+    drawn = curve([(0, 1.0), (10, 3.0)], "figure", limit=2.0)
+    match = re.search(r'class="control" x1="0" y1="([^"]*)"', drawn)
+    ends = re.search(r'points="([^"]*)"', drawn)
+    assert match
+    assert ends
+    ys = [float(point.split(",")[1]) for point in ends.group(1).split()]
+    assert float(match.group(1)) == pytest.approx(sum(ys) / 2, abs=0.11)
+    beyond = curve([(0, 1.0), (10, 3.0)], "figure", limit=5.0)
+    assert min(map(float, re.findall(r'y1="([^"]*)"', beyond))) >= 0
 
 
 def test_a_curve_runs_from_left_to_right_and_from_low_to_high() -> None:
