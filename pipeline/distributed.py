@@ -119,6 +119,9 @@ def team(processes: int, device: torch.device, module: str, arguments: list[str]
     rank = int(os.environ.get("RANK", 0))
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)))
+    if rank:
+        for number in (signal.SIGTERM, signal.SIGINT):  # the leader is asked too, and says when to end
+            signal.signal(number, signal.SIG_IGN)
     followers: list[subprocess.Popen[bytes]] = []
     if "TORCHELASTIC_RUN_ID" in os.environ:
         dist.init_process_group(backend, timeout=_PATIENCE)
@@ -130,7 +133,7 @@ def team(processes: int, device: torch.device, module: str, arguments: list[str]
         if rank == 0:
             followers = [_start(i, size, store.port, module, arguments, folder) for i in range(1, size)]
         else:
-            _leave_with_leader()
+            threading.Thread(target=_leave_with_leader, daemon=True).start()
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     try:
         yield Team(rank, size)
@@ -163,11 +166,5 @@ def _start(
 
 def _leave_with_leader() -> None:
     """End this process when the leader's end of its standard input closes: it died, or runs another program now."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # the leader is asked too, and says when to end
-        signal.signal(number, signal.SIG_IGN)
-
-    def watch() -> None:
-        os.read(0, 1)  # and not sys.stdin, whose lock a thread that waits would hold when Python ends
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    os.read(0, 1)  # and not sys.stdin, whose lock a thread that waits would hold when Python ends
+    os._exit(1)

@@ -109,6 +109,7 @@ class Train:
     ema: Annotated[float, Between(0, 0.99999)]  # decay of the averaged generator
     device: Literal["auto", "cpu", "cuda"]
     require_device: Literal["any", "cpu", "cuda"]  # refuse to train on another
+    processes: Annotated[int, Between(1, 1024)]  # on this machine, one a GPU; each with `batch` images a step
     precision: Literal["auto", "fp32", "bf16"]  # what networks compute in; auto: bf16 on CUDA devices that have it
     compile: bool  # with torch.compile: the first steps take long, the others are faster on a GPU
     threads: Annotated[int, Between(1, 256)]  # CPU threads; part of what makes a CPU result reproducible

@@ -47,14 +47,17 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_atomic(path, "\n".join(lines) + "\n")
 
 
-def write_cost(path: Path, device: torch.device, settings: Train, seconds: float, steps: int) -> None:
-    """Write what `steps` steps cost on this machine, on which nothing depends."""
+def write_cost(
+    path: Path, device: torch.device, settings: Train, seconds: float, steps: int, crops: Mapping[str, str]
+) -> None:
+    """Write what `steps` steps cost on this machine, and where the `crops` lived; nothing depends on it."""
     cost = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "seconds": round(seconds, 1),
         "steps": steps,
         "seconds_per_step": round(seconds / max(steps, 1), 4),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "crops": dict(crops),
         "settings": asdict(settings),
     }
     write_json(path, cost)

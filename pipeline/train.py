@@ -14,15 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline import warm_start
+from pipeline import distributed, warm_start
 from pipeline.checkpoints import drop_checkpoints, drop_other_keys
 from pipeline.closure import code_digest
 from pipeline.collapse import PANEL, Panel, Watch
-from pipeline.data import CropStore, load_view, read_index
+from pipeline.data import load_view, read_index
 from pipeline.entry import run_stage
 from pipeline.files import digest_json, sha256_file, staged_directory, write_json
-from pipeline.methods import build_method
-from pipeline.methods.base import Batch, Method
 from pipeline.params import Params, Train
 from pipeline.process import StopRequest, die_with_parent, exclusive
 from pipeline.progress import Progress
@@ -31,6 +29,7 @@ from pipeline.recovery import Course, bad_steps, not_finite
 from pipeline.results import write_cost, write_networks, write_sample, write_table
 from pipeline.runlog import RunLog
 from pipeline.stall import Watchdog
+from pipeline.steps import Steps
 from pipeline.trainer import Trainer, scalars, step_randomness
 from pipeline.workspace import PHOTOS, Workspace
 
@@ -71,12 +70,18 @@ def main(recipe_name: str, workspace: Workspace) -> Path:
     """
     book = load_book(workspace)
     run = prepare_run(workspace, book.recipe(recipe_name))
+    team = distributed.team(run.params.train.processes, run.device, "pipeline.train", [recipe_name], workspace.root)
+    if distributed.is_follower():
+        with team as own:
+            Steps(workspace, run.recipe, run.params, run.device, own).follow()
+        return workspace.trained(recipe_name)
     with (
         exclusive(workspace.checkpoints(recipe_name) / "lock", f"training of {recipe_name}"),
         StopRequest() as stop,
         Watchdog(run.params.train.stall_minutes, run.folder) as watchdog,
+        team as own,
     ):
-        return _train(run, workspace, stop, watchdog)
+        return _train(run, workspace, Steps(workspace, run.recipe, run.params, run.device, own), stop, watchdog)
 
 
 def prepare_run(workspace: Workspace, recipe: Recipe) -> Run:
@@ -128,32 +133,24 @@ def _data_digest(workspace: Workspace, recipe: Recipe) -> str:
     return digest_json(digests)
 
 
-def _train(run: Run, workspace: Workspace, stop: StopRequest, watchdog: Watchdog) -> Path:
-    settings = run.params.train
-    torch.set_num_threads(settings.threads)
-    photos = CropStore.load(workspace.prepared(PHOTOS), run.device)
-    paintings = CropStore.load(workspace.prepared(run.recipe.style), run.device)
+def _train(run: Run, workspace: Workspace, steps: Steps, stop: StopRequest, watchdog: Watchdog) -> Path:
+    settings, trainer = run.params.train, steps.trainer
     panel = _panel(workspace.prepared(PHOTOS), run.device)
-    method = build_method(run.recipe.method, run.params)
-    method.warmed = warm_start.begin_with(method.networks, workspace.warm_start(run.recipe.warm_start))
-    trainer = Trainer(method, settings, run.device)
     averaged = trainer.averages["generator"].network
-    watch = _watch(run, method, photos, paintings)
-    course = Course(run.folder, settings, trainer, watch)
+    course = Course(run.folder, settings, trainer, watch := _watch(run, steps))
     first = step = course.begin()
+    steps.share()
     if first:
         print(f"resuming {run.recipe.name} after step {first} of {settings.steps}", file=sys.stderr)
     pointer = workspace.work / "logs" / f"{run.recipe.name}.json"
     log = RunLog(run.folder / "log.jsonl", pointer, workspace.root, run.key, first)
-    log.write("start", first, settings.steps, {"device": run.device.type, **run.digests})
+    log.write("start", first, settings.steps, {"device": run.device.type, "crops": steps.homes, **run.digests})
     progress = Progress(f"train {run.recipe.name}", settings.steps, first)
     started = time.monotonic()
     note = ""
     while step < settings.steps:
-        draw = step_randomness(run.params.seed, step)
-        batch = Batch(*(store.batch(settings.batch, settings.crop, draw) for store in (photos, paintings)))
-        result = trainer.step(batch, step, draw)
-        watch.count(method.accuracy)
+        result = steps.take(step)
+        watch.count(trainer.method.accuracy)
         step += 1
         last = step == settings.steps
         trouble = None
@@ -179,6 +176,7 @@ def _train(run: Run, workspace: Workspace, stop: StopRequest, watchdog: Watchdog
             trouble = trouble or not_finite(trainer.state())
         if trouble:
             step = _go_back(course, log, step, trouble)
+            steps.share()
             continue
         good = on_grid and course.at_ease()
         if not last and (good or stop.asked or out_of_time):
@@ -188,7 +186,8 @@ def _train(run: Run, workspace: Workspace, stop: StopRequest, watchdog: Watchdog
     log.write("finish", step, settings.steps, {"seconds": seconds})
     result_folder = _write_result(run, workspace, course, log)
     log.close()
-    write_cost(workspace.root / "runs" / f"{run.recipe.name}.cost.json", run.device, settings, seconds, step - first)
+    cost = workspace.root / "runs" / f"{run.recipe.name}.cost.json"
+    write_cost(cost, run.device, settings, seconds, step - first, steps.homes)
     drop_checkpoints(run.folder)
     drop_other_keys(run.folder)
     return result_folder
@@ -223,11 +222,10 @@ def _panel(prepared: Path, device: torch.device) -> Tensor:
     return torch.stack([load_view(prepared / entry["file"]) for entry in entries]).to(device)
 
 
-def _watch(run: Run, method: Method, photos: CropStore, paintings: CropStore) -> Watch:
-    settings = run.params.train
-    draw = step_randomness(run.params.seed, -1)  # of no step
-    crops = (store.batch(PANEL, settings.crop, draw) for store in (photos, paintings))
-    return Watch(settings, Panel(*crops), 0 if method.warmed else method.warmup_steps, draw)
+def _watch(run: Run, steps: Steps) -> Watch:
+    method, draw = steps.trainer.method, step_randomness(run.params.seed, -1)  # of no step
+    panel = Panel(*steps.crops(PANEL, draw))
+    return Watch(run.params.train, panel, 0 if method.warmed else method.warmup_steps, draw)
 
 
 def snapshot_steps(steps: int) -> list[int]:
@@ -286,7 +284,8 @@ def _command() -> None:
         folder = main(recipe, Workspace(Path.cwd()))
     except StoppedError as request:
         sys.exit(128 + request.args[0])
-    print(f"trained networks, history and samples are in {folder}")
+    if not distributed.is_follower():
+        print(f"trained networks, history and samples are in {folder}")
 
 
 if __name__ == "__main__":

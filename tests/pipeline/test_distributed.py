@@ -16,8 +16,9 @@ import torch
 from pipeline.distributed import ALONE, team
 from pipeline.methods.base import Losses
 from pipeline.trainer import Health
+from pipeline.workspace import Workspace
 from tests.pipeline.teamwork import CPU, NAME, SORTED, SPLIT, arguments, new_trainer, take
-from tests.pipeline.training import ROOT
+from tests.pipeline.training import ROOT, tiny_workspace
 
 
 @pytest.fixture(autouse=True)
@@ -156,3 +157,57 @@ def test_one_process_is_a_team_that_exchanges_nothing() -> None:
         own.order_step(0)
         own.order_state({})
         assert torch.equal(values[0], torch.ones(2))
+
+
+def result(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("networks.npz", "history.csv", "config.json")}
+
+
+def start(workspace: Workspace, *launcher: str) -> subprocess.Popen[str]:
+    command = [sys.executable, *(launcher or ["-m"]), "pipeline.train", "dots"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=workspace.root, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_a_run_of_two_that_was_stopped_goes_on_to_the_result_of_an_undisturbed_one(tmp_path: Path) -> None:
+    """The leader is asked to stop, and then killed; no follower is left, and what comes out is the same."""
+    overlay = {"train": {"processes": 2, "steps": 40, "checkpoint_every": 3}}
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+    undisturbed = tiny_workspace(tmp_path / "whole", **overlay)
+    whole = start(undisturbed)
+    _, errors = whole.communicate(timeout=300)
+    assert whole.returncode == 0, errors
+    workspace = tiny_workspace(tmp_path / "stopped", **overlay)
+    for end, status in ((signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)):
+        before = _checkpoints(workspace)
+        child = start(workspace)
+        while _checkpoints(workspace) <= before + 1 and child.poll() is None:
+            time.sleep(0.01)
+        child.send_signal(end)
+        _, errors = child.communicate(timeout=300)  # followers hold the other end: they are gone, too
+        assert child.returncode == status, errors
+    last = start(workspace)
+    _, errors = last.communicate(timeout=300)
+    assert last.returncode == 0, errors
+    assert "resuming dots" in errors
+    assert result(workspace.trained("dots")) == result(undisturbed.trained("dots"))
+
+
+def _checkpoints(workspace: Workspace) -> int:
+    """The step of the newest checkpoint."""
+    names = [path.stem.partition("-")[2] for path in workspace.work.rglob("step-*.ckpt")]
+    return max(map(int, names), default=-1)
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_same_training(tmp_path: Path) -> None:
+    for name in ("own", "torchrun"):
+        (tmp_path / name).mkdir()
+    own, other = (tiny_workspace(tmp_path / name, train={"processes": 2}) for name in ("own", "torchrun"))
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    for child in (start(own), start(other, *launcher)):
+        _, errors = child.communicate(timeout=300)
+        assert child.returncode == 0, errors
+    assert result(own.trained("dots")) == result(other.trained("dots"))
