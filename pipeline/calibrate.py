@@ -23,6 +23,8 @@ class Measurement:
     seconds_per_step: float
     warmup_seconds_per_step: float
     warmup_steps: int
+    largest_batch: int | None = None
+    """The most images a step that a GPU holds; None on a CPU."""
 
     def steps_in(self, minutes: float) -> int:
         """Return how many steps fit into `minutes`, warm-up included; at least 1."""
@@ -48,11 +50,12 @@ def measure(params: Params, method: str, progress: Callable[[int], None] | None 
         progress: called with the number of timed steps after each.
 
     Raises:
-        ValueError: the device asked for is not there, or the method is unknown.
+        ValueError: the device asked for is not there, does not hold the batch, or the method is unknown.
     """
     import torch  # seconds to import, and no other command's business
 
     from pipeline.data import CropStore
+    from pipeline.memory import largest_batch, out_of_memory, step_fits
     from pipeline.methods import build_method
     from pipeline.methods.base import Batch
     from pipeline.train import choose_device
@@ -61,6 +64,12 @@ def measure(params: Params, method: str, progress: Callable[[int], None] | None 
     settings = params.train
     device = choose_device(settings)
     torch.set_num_threads(settings.threads)
+    largest = None
+    if device.type == "cuda":
+        fits = step_fits(params, method, device)
+        if not fits(settings.batch):
+            raise ValueError(out_of_memory(params, method, device))
+        largest = largest_batch(fits, 2 * settings.batch)
     trainer = Trainer(build_method(method, params), settings, device)
     shape = (_IMAGES, 1, params.prepare.crop, params.prepare.crop, 3)
     noise = torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(params.seed))
@@ -83,4 +92,4 @@ def measure(params: Params, method: str, progress: Callable[[int], None] | None 
         if progress:
             progress(len(times))
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {settings.threads} threads"
-    return Measurement(name, statistics.median(times), statistics.median(before), warmup)
+    return Measurement(name, statistics.median(times), statistics.median(before), warmup, largest)

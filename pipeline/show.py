@@ -199,6 +199,8 @@ def measurement(found: Measurement, steps: int) -> None:
     """Show the time of a step and of the present schedule."""
     out.print(f"{found.seconds_per_step:.3f} s a step on {found.device}", markup=False)
     out.print(f"train.steps {steps}: about {duration(60 * found.minutes_for(steps))}")
+    if found.largest_batch:
+        out.print(f"largest train.batch that fits: {found.largest_batch}")
 
 
 def written_steps(

@@ -21,6 +21,7 @@ from pipeline.collapse import PANEL, Panel, Watch
 from pipeline.data import load_view, read_index
 from pipeline.entry import run_stage
 from pipeline.files import digest_json, sha256_file, staged_directory, write_json
+from pipeline.memory import out_of_memory
 from pipeline.params import Params, Train
 from pipeline.process import StopRequest, die_with_parent, exclusive
 from pipeline.progress import Progress
@@ -66,17 +67,27 @@ def main(recipe_name: str, workspace: Workspace) -> Path:
     `snapshots/`. A run that was cut short continues from its newest valid checkpoint.
 
     Raises:
-        ValueError: a wrong parameter, missing data, the required device missing, a diverged loss, no time left.
+        ValueError: a wrong parameter, missing data, the required device missing, a diverged loss, no time left, or
+            too little memory on the device.
     """
     book = load_book(workspace)
     run = prepare_run(workspace, book.recipe(recipe_name))
-    team = distributed.team(run.params.train.processes, run.device, "pipeline.train", [recipe_name], workspace.root)
+    try:
+        return _lead_or_follow(run, workspace)
+    except torch.OutOfMemoryError:
+        pass  # its traceback holds the networks: they have to go before another batch is tried
+    raise ValueError(out_of_memory(run.params, run.recipe.method, run.device))
+
+
+def _lead_or_follow(run: Run, workspace: Workspace) -> Path:
+    name = run.recipe.name
+    team = distributed.team(run.params.train.processes, run.device, "pipeline.train", [name], workspace.root)
     if distributed.is_follower():
         with team as own:
             Steps(workspace, run.recipe, run.params, run.device, own).follow()
-        return workspace.trained(recipe_name)
+        return workspace.trained(name)
     with (
-        exclusive(workspace.checkpoints(recipe_name) / "lock", f"training of {recipe_name}"),
+        exclusive(workspace.checkpoints(name) / "lock", f"training of {name}"),
         StopRequest() as stop,
         Watchdog(run.params.train.stall_minutes, run.folder) as watchdog,
         team as own,
