@@ -74,12 +74,6 @@ def drop_checkpoints(folder: Path, after: int = -1) -> None:
             path.unlink()
 
 
-def sweep(folder: Path) -> None:
-    """Delete the parts of files that a killed process left behind. The caller holds the lock of the run."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink()
-
-
 def drop_other_keys(folder: Path) -> None:
     """Delete the state of all other runs of the same recipe: its data, parameters or code are no more."""
     for other in folder.parent.iterdir():

@@ -129,6 +129,18 @@ def staged_directory(final: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def sweep(folder: Path, name: str = "*") -> None:
+    """Delete the temporary files and folders of `name` that killed processes left in `folder`, at any depth.
+
+    The caller holds the lock of all that could be writing them.
+    """
+    for path in list(folder.rglob(f".{name}.*.tmp")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def require_free_space(directory: Path, needed: int, purpose: str) -> None:
     """Refuse to start work that the disk cannot hold.
 

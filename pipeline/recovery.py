@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.checkpoints import drop_checkpoints, load_newest, save_checkpoint, sweep
+from pipeline.checkpoints import drop_checkpoints, load_newest, save_checkpoint
 from pipeline.collapse import Watch
 from pipeline.params import Train
 from pipeline.trainer import Health, Trainer
@@ -36,7 +36,6 @@ class Course:
 
     def begin(self) -> int:
         """Go to the newest checkpoint that is whole and return its step; where there is none, make that of step 0."""
-        sweep(self.folder)
         state = load_newest(self.folder, self._device)
         if state is None:
             self.save(0, good=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, sha256_bytes, write_json
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+_TAIL = 4096  # bytes
 _BATCH = 500  # metrics in one call; MLflow takes at most 1000
 _LOGGER = logging.getLogger(__name__)
 
@@ -54,16 +55,29 @@ class TrainingLog:
 
     @property
     def fed(self) -> Path:
-        """How much of it MLflow has: `{"run", "offset", "step"}`."""
+        """How much of it MLflow has: `{"run", "offset", "tail", "step"}`."""
         return self.path.with_suffix(".fed.json")
 
     def events(self, offset: int = 0) -> tuple[list[Event], int]:
-        """Return the whole lines from byte `offset` on, and the offset behind the last of them."""
+        """Return the whole lines that begin at byte `offset` or behind it, and the offset behind the last of them.
+
+        A training that goes back to a checkpoint writes its log anew from there, so `offset` may be inside a line.
+        """
         with self.path.open("rb") as stream:
-            stream.seek(offset)
+            if offset:
+                stream.seek(offset - 1)
+                stream.readline()
+                offset = stream.tell()
             text = stream.read()
         whole = text[: text.rfind(b"\n") + 1]
         return [Event(**json.loads(line)) for line in whole.splitlines()], offset + len(whole)
+
+
+    def tail(self, offset: int) -> str:
+        """Return a digest of what stands before byte `offset`; lines hold their time, so it changes with the log."""
+        with self.path.open("rb") as stream:
+            stream.seek(max(0, offset - _TAIL))
+            return sha256_bytes(stream.read(min(offset, _TAIL)))
 
 
 def training_log(workspace: Workspace, recipe: str) -> TrainingLog | None:
@@ -154,14 +168,14 @@ def feed(workspace: Workspace, recipe: str, params: Mapping[str, Any] | None = N
     """Give MLflow what it does not have yet of the recipe's training log; return the number of lines.
 
     Interrupted anywhere, the next call goes on where this one stopped: what MLflow took but we had not noted is
-    sent again, and MLflow keeps equal metrics once. A log that got shorter belongs to a resumed training, which
-    repeats steps; those that were fed already are left out.
+    sent again, and MLflow keeps equal metrics once. A log that was written anew from somewhere belongs to a training
+    that went back to a checkpoint and repeats steps; those that were fed already are left out.
     """
     log = training_log(workspace, recipe)
     if log is None:
         return 0
     state: dict[str, Any] = read_json(log.fed) if log.fed.is_file() else {"run": "", "offset": 0, "step": -1}
-    if log.path.stat().st_size < state["offset"]:
+    if state.get("tail") != log.tail(state["offset"]):
         state["offset"] = 0
     events, offset = log.events(state["offset"])
     if not events:
@@ -176,7 +190,7 @@ def feed(workspace: Workspace, recipe: str, params: Mapping[str, Any] | None = N
     for start in range(0, len(metrics), _BATCH):
         store.log_batch(run_id, metrics=metrics[start : start + _BATCH])
     last = max([state["step"], *(event.step for event in new)])
-    write_json(log.fed, {"run": run_id, "offset": offset, "step": last})
+    write_json(log.fed, {"run": run_id, "offset": offset, "tail": log.tail(offset), "step": last})
     return len(new)
 
 

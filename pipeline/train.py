@@ -20,7 +20,7 @@ from pipeline.closure import code_digest
 from pipeline.collapse import PANEL, Panel, Watch
 from pipeline.data import load_view, read_index
 from pipeline.entry import run_stage
-from pipeline.files import digest_json, sha256_file, staged_directory, write_json
+from pipeline.files import digest_json, sha256_file, staged_directory, sweep, write_json
 from pipeline.memory import out_of_memory
 from pipeline.params import Params, Train
 from pipeline.process import StopRequest, die_with_parent, exclusive
@@ -146,6 +146,7 @@ def _data_digest(workspace: Workspace, recipe: Recipe) -> str:
 
 def _train(run: Run, workspace: Workspace, steps: Steps, stop: StopRequest, watchdog: Watchdog) -> Path:
     settings, trainer = run.params.train, steps.trainer
+    _sweep(run, workspace)
     panel = _panel(workspace.prepared(PHOTOS), run.device)
     averaged = trainer.averages["generator"].network
     course = Course(run.folder, settings, trainer, watch := _watch(run, steps))
@@ -202,6 +203,13 @@ def _train(run: Run, workspace: Workspace, steps: Steps, stop: StopRequest, watc
     drop_checkpoints(run.folder)
     drop_other_keys(run.folder)
     return result_folder
+
+
+def _sweep(run: Run, workspace: Workspace) -> None:
+    """Delete what killed trainings of the recipe left half written."""
+    sweep(run.folder)
+    for folder in (workspace.work / "logs", workspace.trained(run.recipe.name).parent):
+        sweep(folder, run.recipe.name)
 
 
 def _go_back(course: Course, log: RunLog, step: int, trouble: str) -> int:

@@ -94,6 +94,29 @@ def test_a_resumed_training_repeats_steps_and_mlflow_does_not(place: Workspace) 
     assert history(place, "wash", "k1") == [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4), (5, 0.5)]
 
 
+def test_a_log_written_anew_that_is_longer_than_before_is_read_anew(place: Workspace) -> None:
+    """A training went back, and was past the old end before MLflow was there again."""
+    trainer = Trainer(place, "gouache", "k1")
+    trainer.write([1])
+    trainer.write([2] * 5, event="sample")
+    tracking.feed(place, "gouache")
+    kept = trainer.path.read_text().splitlines(keepends=True)[:1]
+    trainer.path.write_text("".join(kept))
+    trainer.write(range(2, 9), extra=60)
+    tracking.feed(place, "gouache")
+    assert history(place, "gouache", "k1") == [(step, step / 10) for step in range(1, 9)]
+
+
+def test_reading_from_inside_a_line_begins_with_the_next(place: Workspace) -> None:
+    trainer = Trainer(place, "tempera", "k1")
+    trainer.write([1, 2])
+    log = tracking.training_log(place, "tempera")
+    assert log is not None
+    first = trainer.path.read_bytes().index(b"\n") + 1
+    for offset, steps in ((0, [1, 2]), (1, [2]), (first - 1, [2]), (first, [2]), (first + 1, [])):
+        assert [event.step for event in log.events(offset)[0]] == steps
+
+
 def test_each_training_has_one_run(place: Workspace) -> None:
     assert tracking.run_of(place, "mosaic", "k1") == tracking.run_of(place, "mosaic", "k1")
     assert tracking.run_of(place, "mosaic", "k1") != tracking.run_of(place, "mosaic", "k2")
