@@ -68,7 +68,8 @@ _DECLARED = (
         "Unbiased squared kernel distance (KID) between a frozen network's features of outputs and of paintings; "
         "0 is no difference, and chance alone goes below it. Comparable only where the same network looked.",
         low=-math.inf,
-        tells=("paintings", "model", "early", "noise"),
+        # Not from the paintings: with 17 of them and 40 photographs a good model's features lie within their noise.
+        tells=("model", "early", "noise"),
     ),
     Metric(
         "style/frechet",
