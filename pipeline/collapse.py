@@ -94,7 +94,8 @@ class Validation:
             lambda x: losses.g_palette(x, panel.paintings, palette),
             lambda x: losses.g_contrast(x, panel.paintings),
         )
-        self._start = [float(distance(panel.photos)) + _FLOOR for distance in self._distances]
+        with torch.no_grad():
+            self._start = [float(distance(panel.photos)) + _FLOOR for distance in self._distances]
 
     def __call__(self, outputs: Tensor) -> float:
         """Return the figure of outputs (N, 3, H, W)."""

@@ -97,7 +97,11 @@ def _locked(workspace: Workspace) -> dict[str, str]:
 
 
 def _installed() -> dict[str, str]:
-    return {canonical(item.name): item.version for item in metadata.distributions() if item.name}
+    found: dict[str, str] = {}
+    for item in metadata.distributions():  # in the order of sys.path: of two, the first is what is imported
+        if item.name:
+            found.setdefault(canonical(item.name), item.version)
+    return found
 
 
 def canonical(name: str) -> str:

@@ -15,7 +15,9 @@ from pipeline import cli
 from pipeline.stylize import Result
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = sorted(command.callback.__name__ for command in cli.app.registered_commands if command.callback)
+COMMANDS = sorted(
+    command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback
+)
 HEAVY = ("torch", "mlflow", "prefect", "albumentations", "dvc", "numpy", "ruamel", "sqlalchemy")
 
 
@@ -53,7 +55,7 @@ def _plain(text: str) -> str:
 def test_there_are_the_commands_that_were_promised() -> None:
     promised = (
         "ingest fetch remove report plan retrain promote hold rollback status stylize evaluate compare judge vote "
-        "calibrate doctor preset samples"
+        "calibrate doctor preset samples warm-start"
     )
     assert sorted(promised.split()) == COMMANDS
 

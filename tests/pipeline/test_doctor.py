@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -37,6 +38,19 @@ def _only(checks: Iterator[Check]) -> Check:
 def test_this_environment_is_as_locked() -> None:
     assert _only(doctor.check_versions(doctor._locked(Workspace(ROOT)), doctor._installed())).state == "ok"
     assert _only(doctor.check_pairs(doctor._installed())).state == "ok"
+
+
+def test_what_lies_behind_on_the_path_is_not_what_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendored = tmp_path / "packaging-0.1.dist-info" / "METADATA"
+    vendored.parent.mkdir()
+    vendored.write_text("Metadata-Version: 2.1\nName: packaging\nVersion: 0.1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert doctor._installed()["packaging"] == "0.1"
+    sys.path.remove(str(tmp_path))
+    sys.path.append(str(tmp_path))
+    assert doctor._installed()["packaging"] != "0.1"
 
 
 def test_versions_are_compared_with_the_lock() -> None:
