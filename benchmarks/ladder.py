@@ -15,10 +15,7 @@ import dataclasses
 import itertools
 import json
 import math
-import os
-import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,10 +28,10 @@ import torch
 from PIL import Image, ImageFilter
 from torch.nn import functional as F
 
-from pipeline import gate, held_out, judge, package, prepare
+from benchmarks.workspaces import prepared, samples_of, train, write_recipes
+from pipeline import gate, held_out
 from pipeline.colour import pixels_to_lab, transfer_lab
 from pipeline.inference import Stylizer
-from pipeline.ingest import ingest
 from pipeline.metrics import REGISTRY, Metric
 from pipeline.metrics.bootstrap import Figure, Samples
 from pipeline.metrics.controls import CONTROLS
@@ -42,11 +39,9 @@ from pipeline.metrics.pyramid import thumbnail
 from pipeline.metrics.references import Pixels
 from pipeline.metrics.suite import Suite, differences, figures
 from pipeline.params import Params, load_params
-from pipeline.presets import apply_changes, read_preset
 from pipeline.recipes import load_book, recipe_params
-from pipeline.sample_data import write_samples
 from pipeline.scoring import HeldOut, Scorer, Stylize
-from pipeline.workspace import PHOTOS, Workspace
+from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "ladder.md"
@@ -103,21 +98,10 @@ def build(
         style: its name.
         overlay: parameters to lay over the demo's.
     """
-    workspace = Workspace(root)
-    root.mkdir(parents=True, exist_ok=True)
-    for name in ("params.yaml", "dvc.yaml", "recipes.yaml"):
-        shutil.copy(ROOT / name, root / name)
-    (root / "pipeline").symlink_to(ROOT / "pipeline")
-    apply_changes(workspace.params_file, read_preset(ROOT / "presets", "demo"))
-    if overlay:
-        apply_changes(workspace.params_file, overlay)
+    workspace = prepared(root, photos, artworks, style, overlay)
     params = load_params(workspace.params_file)
-    for source, name in ((photos, PHOTOS), (artworks, style)):
-        ingest(workspace, source, name, params, tracked=False)
-        prepare.main(name, workspace, params)
-    judge.main(style, workspace, params)
     warmup = params.cut.warmup_steps
-    recipes = {
+    recipes: dict[str, dict[str, Any]] = {
         style: {},
         EARLY: {"train": {"steps": max(warmup + 1, min(_EARLY_STEPS, params.train.steps))}},
         RUBBLE: {
@@ -125,15 +109,9 @@ def build(
             "cut": {"warmup_steps": 1, "weights": _ONLY_TEXTURE},
         },
     }
-    entries = {
-        name: {"method": "cut", "style": style, "warm_start": "none", "overrides": changes}
-        for name, changes in recipes.items()
-    }
-    workspace.recipes_file.write_text(json.dumps({"styles": [style], "recipes": entries}))  # JSON is YAML
+    write_recipes(workspace, style, recipes)
     for recipe in recipes:
-        command = [sys.executable, "-P", "-m", "pipeline.train", recipe]
-        subprocess.run(command, cwd=root, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
-        package.main(recipe, workspace)
+        train(workspace, recipe)
     return workspace
 
 
@@ -371,12 +349,6 @@ def _number(figure: Figure, key: str) -> float:
 def _cell(figure: Mapping[str, float | None] | None, key: str = "value") -> str:
     value = None if figure is None else figure[key]
     return "" if value is None else f"{value:.3g}"
-
-
-def samples_of(folder: Path, style: str) -> tuple[Path, Path]:
-    """Write the demo's built-in samples and return the folders of photographs and artworks."""
-    made = write_samples(folder, photos=80, artworks=48, side=256, styles=[style])
-    return made.photos, made.styles[style]
 
 
 def main(arguments: Iterable[str] | None = None) -> None:

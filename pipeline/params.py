@@ -145,6 +145,7 @@ class Discriminator:
     channels: Annotated[int, Between(4, 512)]
     layers: Annotated[int, Between(1, 6)]
     spectral_norm: bool
+    scale: Annotated[float, Between(0.01, 1000)]  # of the scores
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,7 @@ class CutWeights:
     contrast: Annotated[float, Between(0, 1000)]
     structure: Annotated[float, Between(0, 1000)]
     calm: Annotated[float, Between(0, 1000)]
+    chroma: Annotated[float, Between(0, 1000)]
     smoothness: Annotated[float, Between(0, 1000)]
 
 

@@ -110,6 +110,7 @@ class ReferenceCut:
             "contrast": lambda: losses.g_contrast(fake, paintings),
             "structure": lambda: losses.g_structure(fake, photos),
             "calm": lambda: losses.g_calm(fake, photos),
+            "chroma": lambda: losses.g_chroma(fake, photos),
             "smoothness": lambda: losses.g_smoothness(fake),
         }
         weights = asdict(self.params.cut.weights)

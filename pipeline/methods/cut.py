@@ -58,8 +58,8 @@ class PatchHeads(nn.Module):
 class CutMethod(Method):
     """Photograph to painting, one way.
 
-    Two processes with half a batch each compute what one computes with the whole, but for `texture`, `palette` and
-    `contrast`: these sort the samples of all images together, and each process has only its own.
+    Two processes with half a batch each compute what one computes with the whole, but for `texture`, `palette`,
+    `contrast` and `chroma`: these look at all images together, and each process has only its own.
     """
 
     task: ClassVar[str] = "stylize"
@@ -172,6 +172,7 @@ def _statistics(judged: _Judged, draw: torch.Generator) -> dict[str, Callable[[]
         "contrast": lambda: losses.g_contrast(output, paintings),
         "structure": lambda: losses.g_structure(output, photos),
         "calm": lambda: losses.g_calm(output, photos),
+        "chroma": lambda: losses.g_chroma(output, photos),
         "smoothness": lambda: losses.g_smoothness(output),
     }
 

@@ -11,12 +11,16 @@ class PatchDiscriminator(nn.Module):
 
     `layers` strided 4x4 convolutions, one more of stride 1, and the score; a patch is 70 px wide for 3 layers.
     With `spectral_norm` each weight is divided by its largest singular value (Miyato et al. 2018), and there
-    is no other normalisation; else instance normalisation between the layers.
+    is no other normalisation; else instance normalisation between the layers. Normalised so, a fresh network's scores
+    differ by hundredths, far inside of the hinge's margin of 1, and teach the generator little: `scale` multiplies them.
     """
 
-    def __init__(self, channels: int = 64, layers: int = 3, spectral_norm: bool = True) -> None:
+    def __init__(
+        self, channels: int = 64, layers: int = 3, spectral_norm: bool = True, scale: float = 1.0
+    ) -> None:
         """Make a discriminator of `channels` channels after the first layer, doubled up to 8 times."""
         super().__init__()
+        self.scale = scale
         widths = [channels * min(2**i, 8) for i in range(layers + 1)]
         modules: list[nn.Module] = [_conv(3, widths[0], 2, spectral_norm), nn.LeakyReLU(0.2)]
         for i in range(1, layers + 1):
@@ -30,7 +34,7 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores (N, 1, h, w) of images (N, 3, H, W) in [-1, 1]; higher means more real."""
-        scores: Tensor = self.body(x)
+        scores: Tensor = self.scale * self.body(x)
         return scores
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ladder import Climb, apart, build, climb, samples_of
+from benchmarks.ladder import Climb, apart, build, climb
+from benchmarks.workspaces import samples_of
 from pipeline.metrics import REGISTRY
 from tests.pipeline.training import ROOT
 

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,6 +111,23 @@ def test_calm_is_low_when_roughness_lies_where_the_photograph_has_it() -> None:
     assert losses.g_calm(swapped, photo) > 1.5
 
 
+def test_chroma_asks_where_colours_lie_and_not_which_or_how_strong_they_are() -> None:
+    photos = F.interpolate(_images(2, 4), 32)  # flat patches of 8 px
+    faded = photos * 0.3 + torch.tensor([0.2, 0.0, -0.1]).view(1, 3, 1, 1)  # another palette: weaker, and warmer
+    assert losses.g_chroma(faded, photos).item() == pytest.approx(0, abs=1e-5)
+    assert losses.g_chroma(-photos, photos).item() == pytest.approx(4, abs=1e-4)  # 2 scales, correlation -1
+    assert losses.g_chroma(photos.flip(3), photos) > 0.5
+    one_warm_one_cold = torch.stack([torch.full((3, 32, 32), level) for level in (-0.5, 0.5)])
+    one_warm_one_cold[:, 2] = 0
+    assert losses.g_chroma(one_warm_one_cold, one_warm_one_cold.flip(0)).item() == pytest.approx(4, abs=1e-4)
+
+
+def test_chroma_leaves_grey_photographs_alone() -> None:
+    grey = losses.luminance(_images()).expand(-1, 3, -1, -1) + 0.003 * _images()
+    output = _images().requires_grad_()
+    assert losses.g_chroma(output, grey).item() == pytest.approx(2, abs=0.05)
+
+
 def test_total_variation_of_a_ramp_is_its_slope() -> None:
     ramp = torch.linspace(0, 1, 11).expand(1, 3, 11, 11)
     assert losses.g_smoothness(ramp).item() == pytest.approx(0.1, rel=1e-4)
@@ -137,6 +155,7 @@ def test_every_loss_is_computed_in_full_precision_whatever_the_networks_compute_
         "g_palette": (output, painting, palette),
         "g_contrast": (output, painting),
         "g_calm": (output, photo),
+        "g_chroma": (output, photo),
         "g_smoothness": (output,),
     }
     named = {name: loss for name, loss in vars(losses).items() if name.startswith(("d_", "g_"))}
