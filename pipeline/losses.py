@@ -154,8 +154,8 @@ def g_calm(output: Tensor, photo: Tensor, scale: int = 8) -> Tensor:
 def g_chroma(output: Tensor, photo: Tensor, scales: tuple[int, ...] = (4, 8)) -> Tensor:
     """Sum over scales of 1 - correlation of both opponent colours, averaged over s x s pixels.
 
-    Blind to saturation and to one shift for all pictures: the style has its own palette, but what is warmer or greener
-    than the rest of the photographs stays so. The floor (both deviations 0.03) leaves grey photographs alone.
+    Blind to saturation and to one shift for all pictures: the style has its own palette, but what is warmer or
+    greener than the rest of the photographs stays so. The floor (both deviations 0.03) leaves grey ones alone.
     """
     total = output.new_zeros(())
     for scale in scales:

@@ -12,7 +12,7 @@ class PatchDiscriminator(nn.Module):
     `layers` strided 4x4 convolutions, one more of stride 1, and the score; a patch is 70 px wide for 3 layers.
     With `spectral_norm` each weight is divided by its largest singular value (Miyato et al. 2018), and there
     is no other normalisation; else instance normalisation between the layers. Normalised so, a fresh network's scores
-    differ by hundredths, far inside of the hinge's margin of 1, and teach the generator little: `scale` multiplies them.
+    differ by hundredths, far inside of the hinge's margin of 1, and teach little: `scale` multiplies them.
     """
 
     def __init__(

@@ -82,7 +82,7 @@ class ResnetGenerator(nn.Module):
 def _halve(inputs: int, outputs: int, antialias: bool) -> nn.Module:
     if not antialias:
         return ConvNorm(inputs, outputs, stride=2)
-    # A blur commutes with a convolution, so it may come first: the same low-pass, and a quarter of the multiplications.
+    # A blur commutes with a convolution, so it may come first: the same low-pass, a quarter of the multiplications.
     return nn.Sequential(Blur(inputs), ConvNorm(inputs, outputs, stride=2))
 
 
