@@ -136,6 +136,7 @@ class Generator:
     downsamplings: Annotated[int, Between(1, 4)]
     antialias: bool  # blur-pooled down- and upsampling; else strided and nearest
     detail: bool  # full-resolution features of the first layer join the last one
+    norm: Literal["channel", "instance"]  # behind the encoder
 
 
 @dataclass(frozen=True)

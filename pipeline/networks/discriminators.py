@@ -15,9 +15,7 @@ class PatchDiscriminator(nn.Module):
     differ by hundredths, far inside of the hinge's margin of 1, and teach little: `scale` multiplies them.
     """
 
-    def __init__(
-        self, channels: int = 64, layers: int = 3, spectral_norm: bool = True, scale: float = 1.0
-    ) -> None:
+    def __init__(self, channels: int = 64, layers: int = 3, spectral_norm: bool = True, scale: float = 1.0) -> None:
         """Make a discriminator of `channels` channels after the first layer, doubled up to 8 times."""
         super().__init__()
         self.scale = scale

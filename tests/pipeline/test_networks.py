@@ -4,7 +4,7 @@ import torch
 from pipeline.networks.averaging import Average
 from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.generators import ResnetGenerator
-from pipeline.networks.layers import Blur, initialise
+from pipeline.networks.layers import Blur, ChannelNorm, initialise
 
 
 def _parameters(network: torch.nn.Module) -> int:
@@ -23,7 +23,7 @@ def test_a_generator_keeps_the_size_and_the_range(antialias: bool, size: tuple[i
 def test_the_published_size_has_the_published_number_of_parameters() -> None:
     # CycleGAN's ResNet-9: 11.378 M with biases everywhere; ours adds two affine values per normalised channel
     # and keeps 3x3 convolutions for upsampling where CycleGAN has transposed ones of the same size.
-    network = ResnetGenerator(channels=64, blocks=9, antialias=False, detail=False)
+    network = ResnetGenerator(channels=64, blocks=9, antialias=False, detail=False, norm="instance")
     affine = 2 * (64 + 128 + 256 + 9 * 2 * 256 + 128 + 64)
     assert _parameters(network) - affine == 11_378_179
 
@@ -62,6 +62,27 @@ def test_detail_brings_the_first_layer_to_the_last() -> None:
         features = network.encode(torch.rand(1, 3, 16, 16))
         features[-1] = torch.zeros_like(features[-1])
         assert (network.decode(features).std(dim=(2, 3)).max() > 1e-3) == detail
+
+
+def test_channel_norm_gives_every_place_channels_of_mean_square_one() -> None:
+    x = torch.randn(2, 6, 4, 5) * torch.tensor([0.2, 100.0]).view(2, 1, 1, 1)
+    norm = ChannelNorm(6)
+    torch.testing.assert_close(norm(x).square().mean(1), torch.ones(2, 4, 5), rtol=0.01, atol=0)
+    with torch.no_grad():
+        norm.weight[2], norm.bias[2] = 3.0, 0.5
+    torch.testing.assert_close(norm(x)[:, 2], 3 * ChannelNorm(6)(x)[:, 2] + 0.5)
+
+
+@pytest.mark.parametrize("norm", ["channel", "instance"])
+def test_behind_the_encoder_a_blob_changes_what_is_far_from_it_only_with_instance_norm(norm: str) -> None:
+    network = ResnetGenerator(channels=8, blocks=1, norm=norm)
+    features = network.encode(torch.rand(1, 3, 128, 128))
+    before = network.decode(features)
+    features[-1] = features[-1].clone()
+    features[-1][..., :3, :3] += 100
+    far = (slice(None), slice(None), slice(64, None), slice(64, None))
+    change = (network.decode(features)[far] - before[far]).abs().max()
+    assert change > 0.01 if norm == "instance" else change == 0
 
 
 def test_blur_keeps_flat_areas_and_removes_the_finest_checks() -> None:
