@@ -11,7 +11,6 @@ gate, like any recipe. Writes benchmarks/results/ablation.md, and the pictures o
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.workspaces import ROOT, prepared, samples_of, train, write_recipes
-from pipeline import gate, held_out
+from pipeline import gate, held_out, package
 from pipeline.files import read_json, write_atomic
 from pipeline.images import grid
 from pipeline.inference import Stylizer
@@ -41,14 +40,13 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
     "full": {},
     "no GAN": {"cut": {"weights": {"gan": 0.0}}},
     "no statistics": {"cut": {"weights": _NO_STATISTICS}},
-    "no structure, no calm": {"cut": {"weights": {"structure": 0.0, "calm": 0.0}}},
     "no chroma": {"cut": {"weights": {"chroma": 0.0}}},
     "with PatchNCE": {"cut": {"weights": {"nce": 0.5}}},
     "with identity": {"cut": {"weights": {"identity": 1.0}}},
     "no skip": {"cut": {"generator": {"detail": False}}},
     "scores unscaled": {"cut": {"discriminator": {"scale": 1.0}}},
+    "instance norm": {"cut": {"generator": {"norm": "instance"}}},
     "batch 1": {"train": {"batch": 1}},
-    "no warm start": {},
 }
 COLUMNS = {
     "style/patch_swd": "patches ↓",
@@ -84,24 +82,20 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def measure(workspace: Workspace, style: str, names: Sequence[str], warm_start: str, workers: int) -> Table:
+def measure(workspace: Workspace, style: str, names: Sequence[str], workers: int) -> Table:
     """Train and score the rows `names` of a workspace that `prepared` made, `workers` at a time.
 
     Args:
         workspace: where.
         style: of which style.
         names: keys of `ROWS`.
-        warm_start: what all rows but "no warm start" begin with.
         workers: trainings side by side, each on one core.
     """
-    threads = {"train": {"threads": 1}}
-    write_recipes(workspace, style, {_slug(name): {**ROWS[name], **_merged(ROWS[name], threads)} for name in names})
-    book = json.loads(workspace.recipes_file.read_text())
-    for name in names:
-        book["recipes"][_slug(name)]["warm_start"] = "none" if name == "no warm start" else warm_start
-    workspace.recipes_file.write_text(json.dumps(book))
+    write_recipes(workspace, style, {_slug(name): ROWS[name] for name in names})
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(lambda name: train(workspace, _slug(name)), names))
+    for name in names:
+        package.main(_slug(name), workspace)
     params = recipe_params(workspace, load_book(workspace).recipe(_slug(names[0])))
     images = held_out.of_workspace(workspace, load_book(workspace).recipe(_slug(names[0])), params)
     models = {name: Stylizer.load(workspace.package(_slug(name))) for name in names}
@@ -165,30 +159,28 @@ def _slug(name: str) -> str:
     return name.lower().replace(",", "").replace(" ", "-")
 
 
-def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: {**one.get(key, {}), **other[key]} for key in other}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write the tables and the sheet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--style", action="append", help=f"built-in style (default: {', '.join(STYLES)})")
     parser.add_argument("--own", action="append", nargs=3, default=[], metavar=("NAME", "PHOTOS", "ARTWORKS"))
     parser.add_argument("--row", action="append", choices=list(ROWS), help="default: all")
-    parser.add_argument("--warm-start", default="none", help="what all rows but one begin with")
+    parser.add_argument("--steps", type=int, help="default: the preset's")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--sheet", type=Path, default=SHEET)
     given = parser.parse_args(arguments)
     tables, built_in = [], given.style or STYLES
-    names = list(given.row or (name for name in ROWS if given.warm_start != "none" or name != "no warm start"))
+    names = list(given.row or ROWS)
+    one_core: dict[str, Any] = {"threads": 1} | ({"steps": given.steps} if given.steps else {})
     with tempfile.TemporaryDirectory() as scratch:
         places = {name: (Path(photos), Path(artworks)) for name, photos, artworks in given.own}
         for style in built_in:
             places[style] = samples_of(Path(scratch) / "samples" / style, style)
         for style, (photos, artworks) in places.items():
-            workspace = prepared(Path(scratch) / "workspaces" / style, photos, artworks, style)
-            tables.append(measure(workspace, style, names, given.warm_start, given.workers))
+            root = Path(scratch) / "workspaces" / style
+            workspace = prepared(root, photos, artworks, style, {"train": one_core})
+            tables.append(measure(workspace, style, names, given.workers))
     steps = load_params(workspace.params_file).train.steps
     head = (
         "# The ablation\n\n"

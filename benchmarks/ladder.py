@@ -29,7 +29,7 @@ from PIL import Image, ImageFilter
 from torch.nn import functional as F
 
 from benchmarks.workspaces import prepared, samples_of, train, write_recipes
-from pipeline import gate, held_out
+from pipeline import gate, held_out, package
 from pipeline.colour import pixels_to_lab, transfer_lab
 from pipeline.inference import Stylizer
 from pipeline.metrics import REGISTRY, Metric
@@ -112,6 +112,7 @@ def build(
     write_recipes(workspace, style, recipes)
     for recipe in recipes:
         train(workspace, recipe)
+        package.main(recipe, workspace)
     return workspace
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import judge, package, prepare
+from pipeline import judge, prepare
 from pipeline.ingest import ingest
 from pipeline.params import load_params
 from pipeline.presets import apply_changes, read_preset
@@ -48,19 +48,16 @@ def prepared(
     return workspace
 
 
-def write_recipes(
-    workspace: Workspace, style: str, recipes: Mapping[str, Mapping[str, Any]], warm_start: str = "none"
-) -> None:
+def write_recipes(workspace: Workspace, style: str, recipes: Mapping[str, Mapping[str, Any]]) -> None:
     """Write recipes.yaml: `recipes` are overrides by name."""
     entries = {
-        name: {"method": "cut", "style": style, "warm_start": warm_start, "overrides": changes}
+        name: {"method": "cut", "style": style, "warm_start": "none", "overrides": changes}
         for name, changes in recipes.items()
     }
     workspace.recipes_file.write_text(json.dumps({"styles": [style], "recipes": entries}))  # JSON is YAML
 
 
 def train(workspace: Workspace, recipe: str) -> None:
-    """Train and package a recipe."""
+    """Train a recipe, in a process of its own."""
     command = [sys.executable, "-P", "-m", "pipeline.train", recipe]
     subprocess.run(command, cwd=workspace.root, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
-    package.main(recipe, workspace)
