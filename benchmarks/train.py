@@ -111,11 +111,13 @@ class Chase:
 
 
 def case_params(device: str, side: int, overlay: Mapping[str, object] | None = None) -> Params:
-    """Return the device's preset for crops of `side` px."""
-    tree = merge(read_tree(ROOT / "params.yaml"), read_tree(ROOT / "presets" / f"{PRESETS[device]}.yaml"))
+    """Return the device's preset for crops of `side` px, with PatchNCE even where the preset saves it: it is CUT."""
+    default = read_tree(ROOT / "params.yaml")
+    tree = merge(default, read_tree(ROOT / "presets" / f"{PRESETS[device]}.yaml"))
     sizes = {
         "train": {"crop": side, "device": device, "require_device": device},
         "prepare": {"crop": side * 8 // 7, "view": side},  # as much room for random crops as in params.yaml
+        "cut": {"weights": {"nce": default["cut"]["weights"]["nce"]}},
     }
     return parse(merge(merge(tree, sizes), overlay or {}))
 
@@ -221,7 +223,7 @@ def section(case: Case, race: Race, chase: Chase | None, style: str) -> str:
         "",
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}; {_machine(case)}, load before {race.load:.1f}; "
         f"Python {platform.python_version()}, PyTorch {torch.__version__}. {side}×{side} px, "
-        f"`presets/{PRESETS[case.device]}.yaml`, built-in style `{style}`, {_ROUNDS} blocks each in turns.",
+        f"`presets/{PRESETS[case.device]}.yaml` with PatchNCE, built-in style `{style}`, {_ROUNDS} blocks each in turns.",
         "",
         *_speeds(race),
         "",
