@@ -223,7 +223,8 @@ def section(case: Case, race: Race, chase: Chase | None, style: str) -> str:
         "",
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}; {_machine(case)}, load before {race.load:.1f}; "
         f"Python {platform.python_version()}, PyTorch {torch.__version__}. {side}×{side} px, "
-        f"`presets/{PRESETS[case.device]}.yaml` with PatchNCE, built-in style `{style}`, {_ROUNDS} blocks each in turns.",
+        f"`presets/{PRESETS[case.device]}.yaml` with PatchNCE, built-in style `{style}`, {_ROUNDS} blocks each "
+        "in turns.",
         "",
         *_speeds(race),
         "",
