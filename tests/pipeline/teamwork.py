@@ -17,7 +17,7 @@ from tests.pipeline.training import ROOT, smoke_params
 
 CPU = torch.device("cpu")
 NAME = "tests.pipeline.teamwork"
-SORTED = {"texture": 0.0, "palette": 0.0, "contrast": 0.0}  # what sorts the samples of the whole batch
+WHOLE = {"texture": 0.0, "palette": 0.0, "contrast": 0.0, "chroma": 0.0}  # what looks at the whole batch at once
 SPLIT = {"gan": 1.0, "nce": 1.0, "identity": 1.0, "structure": 1.0, "calm": 1.0, "smoothness": 1.0}
 
 

@@ -17,7 +17,7 @@ from pipeline.distributed import ALONE, team
 from pipeline.methods.base import Losses
 from pipeline.trainer import Health
 from pipeline.workspace import Workspace
-from tests.pipeline.teamwork import CPU, NAME, SORTED, SPLIT, arguments, new_trainer, take
+from tests.pipeline.teamwork import CPU, NAME, WHOLE, SPLIT, arguments, new_trainer, take
 from tests.pipeline.training import ROOT, tiny_workspace
 
 
@@ -51,8 +51,8 @@ def compare(weights: dict[str, float]) -> list[tuple[Losses, Losses, float]]:
     return found
 
 
-def test_of_cut_two_at_two_equal_one_at_four_without_the_losses_that_sort_a_batch() -> None:
-    steps = compare(SPLIT | SORTED)
+def test_of_cut_two_at_two_equal_one_at_four_without_the_losses_of_a_whole_batch() -> None:
+    steps = compare(SPLIT | WHOLE)
     assert [set(two) for two, _, _ in steps] == [{"generator"}, *[{"generator", "discriminator"}] * 2]  # warm-up too
     for two, one, apart in steps:
         torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)
@@ -61,15 +61,15 @@ def test_of_cut_two_at_two_equal_one_at_four_without_the_losses_that_sort_a_batc
 
 @pytest.mark.slow
 def test_of_cut_the_losses_that_sort_a_batch_see_each_process_alone() -> None:
-    _, (two, one, _), _ = compare(dict.fromkeys([*SORTED, *SPLIT], 1.0))
+    _, (two, one, _), _ = compare(dict.fromkeys([*WHOLE, *SPLIT], 1.0))
     for name in SPLIT:
         torch.testing.assert_close(two["generator"][name], one["generator"][name], rtol=1e-5, atol=1e-6)
-    for name in SORTED:
+    for name in WHOLE:
         assert abs(float(two["generator"][name] - one["generator"][name])) > 1e-4
 
 
 def test_a_number_that_is_not_finite_in_one_process_makes_all_skip_the_step() -> None:
-    weights = SPLIT | SORTED
+    weights = SPLIT | WHOLE
     with team(2, CPU, NAME, arguments(weights, poisoned_step=1), ROOT) as own:
         trainer = new_trainer(weights, own)
         for step in range(3):
@@ -101,7 +101,7 @@ _LEAD = """
 import sys, time
 from tests.pipeline.teamwork import *
 
-with team(2, CPU, NAME, arguments(SPLIT | SORTED, pid=sys.argv[1]), ROOT) as own:
+with team(2, CPU, NAME, arguments(SPLIT | WHOLE, pid=sys.argv[1]), ROOT) as own:
     own.order_step(0)
     print("leading", flush=True)
     if sys.argv[2] == "exec":
