@@ -17,7 +17,7 @@ from pipeline.distributed import ALONE, team
 from pipeline.methods.base import Losses
 from pipeline.trainer import Health
 from pipeline.workspace import Workspace
-from tests.pipeline.teamwork import CPU, NAME, WHOLE, SPLIT, arguments, new_trainer, take
+from tests.pipeline.teamwork import CPU, NAME, SPLIT, WHOLE, arguments, new_trainer, take
 from tests.pipeline.training import ROOT, tiny_workspace
 
 
@@ -60,7 +60,7 @@ def test_of_cut_two_at_two_equal_one_at_four_without_the_losses_of_a_whole_batch
 
 
 @pytest.mark.slow
-def test_of_cut_the_losses_that_sort_a_batch_see_each_process_alone() -> None:
+def test_of_cut_the_losses_of_a_whole_batch_see_each_process_alone() -> None:
     _, (two, one, _), _ = compare(dict.fromkeys([*WHOLE, *SPLIT], 1.0))
     for name in SPLIT:
         torch.testing.assert_close(two["generator"][name], one["generator"][name], rtol=1e-5, atol=1e-6)
