@@ -183,7 +183,7 @@ class CutMethod(Method):
 
 
 class FastCutMethod(CutMethod):
-    """FastCUT: CUT's code with the settings that make it light (Park et al. 2020, section 4.1).
+    """FastCUT: CUT's code with the settings that make it light (Park et al. 2020, section 3).
 
     No identity loss, hence half the images; a PatchNCE ten times as heavy instead; and mirrored images in half of
     the steps, since the encoder must then find the same features where the picture faces the other way.
