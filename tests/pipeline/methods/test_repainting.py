@@ -31,8 +31,10 @@ def _one_thread() -> None:
 
 
 def new_trainer(method: str, own: dict[str, object] | None = None, **settings: object) -> Trainer:
-    overlay = {"train": {"steps": 40, "decay_from": 1.0, "crop": SIDE} | settings, "prepare": {"crop": 32}}
-    params = smoke_params(**overlay, **{"cut": {"warmup_steps": 0}}, **({method: own} if own else {}))
+    methods: dict[str, dict[str, object]] = {"cut": {"warmup_steps": 0}}
+    methods[method] = methods.get(method, {}) | (own or {})
+    loop = {"steps": 40, "decay_from": 1.0, "crop": SIDE} | settings
+    params = smoke_params(**methods, train=loop, prepare={"crop": 32})
     return Trainer(build_method(method, params), params.train, CPU)
 
 
