@@ -82,7 +82,7 @@ def measure(params: Params, method: str, progress: Callable[[int], None] | None 
         scalars(trainer.step(batch, step, draw))  # reading the losses waits for a GPU to finish
         return time.perf_counter() - started
 
-    warmup = params.cut.warmup_steps
+    warmup = trainer.method.warmup_steps
     before = [timed(0) for _ in range(_WARM + 2)][_WARM:] if warmup else [0.0]
     for _ in range(_WARM):
         timed(warmup)

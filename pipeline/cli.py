@@ -288,6 +288,7 @@ def stylize(
     model: Annotated[str | None, typer.Option(help="A model (its champion is used), or a package folder.")] = None,
     strength: Annotated[float, typer.Option(min=0, max=1, help="0: the picture, 1: the painting.")] = 1.0,
     preserve_color: Annotated[bool, typer.Option("--preserve-color", help="Keep the picture's colours.")] = False,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Painting to photograph; of cyclegan alone.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Repaint a picture or a folder, in any size."""
@@ -309,7 +310,7 @@ def stylize(
     limits = files.picture_limits(workspace)
     results = []
     with show.file_progress(f"paint with {package.label}", say=total > 1) as advance:
-        for result in files.stylize(stylizer, given, target, limits, strength, preserve_color):
+        for result in files.stylize(stylizer, given, target, limits, strength, preserve_color, reverse):
             results.append(result)
             advance(len(results), total)
     if show.paintings(results, target):

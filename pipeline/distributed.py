@@ -55,6 +55,15 @@ class Team:
         pieces = torch.split(flat, [tensor.numel() for tensor in tensors])
         torch._foreach_copy_(list(tensors), [p.view_as(t) for p, t in zip(pieces, tensors, strict=True)])
 
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Return the tensors of all processes, of one shape, behind each other along dimension 0 in order of rank."""
+        if self.size == 1:
+            return tensor
+        mine = tensor.detach().contiguous()
+        everyone = [torch.empty_like(mine) for _ in range(self.size)]
+        dist.all_gather(everyone, mine)
+        return torch.cat(everyone)
+
     def order_step(self, step: int) -> None:
         """Tell all followers to take step number `step`, as the leader is about to."""
         if self.size > 1:

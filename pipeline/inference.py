@@ -25,9 +25,17 @@ _LARGEST = 1.4
 class Stylizer:
     """A loaded package: photograph in, painting of the same size out."""
 
-    def __init__(self, network: nn.Module, config: dict[str, Any], digest: str, device: torch.device) -> None:
-        """Wrap a generator; use `load` to get one from a package."""
+    def __init__(
+        self,
+        network: nn.Module,
+        config: dict[str, Any],
+        digest: str,
+        device: torch.device,
+        reverse: nn.Module | None = None,
+    ) -> None:
+        """Wrap a generator, and the one of the way back if there is one; use `load` to get them from a package."""
         self.network = network.to(device).eval().requires_grad_(False)
+        self.reverse = None if reverse is None else reverse.to(device).eval().requires_grad_(False)
         self.config, self.digest, self.device = config, digest, device
 
     @classmethod
@@ -44,9 +52,12 @@ class Stylizer:
         """
         digest = verify_package(package, expected)
         config = read_config(package)
-        network = build_network(config["network"])
+        network, reverse = build_network(config["network"]), None
         network.load_state_dict(load_file(package / "generator.safetensors"))
-        return cls(network, config, digest, torch.device(device))
+        if config.get("reverse"):  # packages of before have no such entry
+            reverse = build_network(config["network"])
+            reverse.load_state_dict(load_file(package / "reverse.safetensors"))
+        return cls(network, config, digest, torch.device(device), reverse)
 
     @classmethod
     def of_training(cls, networks: Path, config: dict[str, Any]) -> Stylizer:
@@ -64,7 +75,7 @@ class Stylizer:
         return cls(network, config, "", torch.device("cpu"))
 
     def __call__(
-        self, image: Image.Image, *, strength: float = 1.0, preserve_color: bool = False
+        self, image: Image.Image, *, strength: float = 1.0, preserve_color: bool = False, reverse: bool = False
     ) -> Image.Image:
         """Return the painting of an RGB picture, in the picture's size.
 
@@ -72,14 +83,15 @@ class Stylizer:
             image: any size; it is painted with a short side of at most 1.4 times the side the model learnt at.
             strength: 0 gives the picture back, 1 the painting.
             preserve_color: keep the picture's colours and take only light and strokes from the painting.
+            reverse: go from painting to photograph instead.
 
         Raises:
-            ValueError: `strength` is outside of 0 to 1.
+            ValueError: `strength` is outside of 0 to 1, or the model did not learn the way back.
         """
         if not 0 <= strength <= 1:
             raise ValueError(f"strength is {strength}; it must be between 0 and 1")
         image = image.convert("RGB")
-        painted = self._paint(image)
+        painted = self._paint(image, reverse)
         if preserve_color:
             light, _, _ = painted.convert("YCbCr").split()
             _, blue, red = image.convert("YCbCr").split()
@@ -87,17 +99,31 @@ class Stylizer:
         return painted if strength == 1 else Image.blend(image, painted, strength)
 
     @torch.inference_mode()
-    def paint_tensor(self, photos: Tensor) -> Tensor:
-        """Return paintings (N, 3, H, W) in [-1, 1] of photographs in [-1, 1], of any H and W."""
+    def paint_tensor(self, photos: Tensor, reverse: bool = False) -> Tensor:
+        """Return paintings (N, 3, H, W) in [-1, 1] of photographs in [-1, 1], of any H and W.
+
+        Raises:
+            ValueError: with `reverse`, photographs are asked of a model that only paints.
+        """
         padded, (height, width) = _pad(photos.to(self.device), self.config["multiple"])
-        painted: Tensor = self.network(padded)
+        painted: Tensor = self._network(reverse)(padded)
         return painted[..., :height, :width]
 
-    def _paint(self, image: Image.Image) -> Image.Image:
+    def _network(self, reverse: bool) -> nn.Module:
+        if not reverse:
+            return self.network
+        if self.reverse is None:
+            raise ValueError(
+                f"the model {self.config['recipe']} (method {self.config['method']}) paints photographs, and has not "
+                f"learnt the way back; train a recipe with `method: cyclegan` for that"
+            )
+        return self.reverse
+
+    def _paint(self, image: Image.Image, reverse: bool) -> Image.Image:
         scale = min(1.0, _LARGEST * self.config["view"] / min(image.size))
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         small = image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
-        painted = to_image(self.paint_tensor(to_tensor(small)[None])[0].cpu())
+        painted = to_image(self.paint_tensor(to_tensor(small)[None], reverse)[0].cpu())
         return painted if size == image.size else painted.resize(image.size, Image.Resampling.LANCZOS)
 
 
@@ -125,20 +151,22 @@ def read_config(package: Path) -> dict[str, Any]:
     return config
 
 
-def generator_weights(path: Path) -> dict[str, Tensor]:
-    """Return the averaged generator's weights from a file of the trainer's.
+def generator_weights(path: Path, name: str = "generator") -> dict[str, Tensor]:
+    """Return an averaged network's weights from a file of the trainer's.
 
     Raises:
         ValueError: a weight is not finite.
     """
-    prefix = "generator."
+    prefix = f"{name}."
     with np.load(path, allow_pickle=False) as arrays:
         weights = {
             key.removeprefix(prefix): torch.from_numpy(arrays[key]) for key in arrays.files if key.startswith(prefix)
         }
-    for name, weight in weights.items():
+    for key, weight in weights.items():
         if not torch.isfinite(weight).all():
-            raise ValueError(f"weight {name} of {path} is not finite: the training failed; lower train.learning_rate")
+            raise ValueError(
+                f"weight {prefix}{key} of {path} is not finite: the training failed; lower train.learning_rate"
+            )
     return weights
 
 

@@ -34,6 +34,24 @@ def _widened(value: object) -> object:
 
 
 @_exact
+def d_minimax(real: Tensor, fake: Tensor) -> Tensor:
+    """-E[log D(x)] - E[log(1 - D(G(z)))] of logits (Goodfellow et al. 2014, eq. 1)."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+@_exact
+def g_minimax(fake: Tensor) -> Tensor:
+    """E[log(1 - D(G(z)))] of logits (Goodfellow et al. 2014, eq. 1)."""
+    return -F.softplus(fake).mean()
+
+
+@_exact
+def g_non_saturating(fake: Tensor) -> Tensor:
+    """-E[log D(G(z))] of logits (Goodfellow et al. 2014, section 3): strong while the discriminator is winning."""
+    return F.softplus(-fake).mean()
+
+
+@_exact
 def d_hinge(real: Tensor, fake: Tensor) -> Tensor:
     """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))], halved (Lim & Ye 2017, eq. 1)."""
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
@@ -63,9 +81,10 @@ def accuracy(real: Tensor, fake: Tensor, boundary: float) -> Tensor:
     return 0.5 * ((real > boundary).float().mean() + (fake < boundary).float().mean())
 
 
-BOUNDARY = {"hinge": 0.0, "lsgan": 0.5}
-D_ADVERSARIAL = {"hinge": d_hinge, "lsgan": d_lsgan}
-G_ADVERSARIAL = {"hinge": g_hinge, "lsgan": g_lsgan}
+BOUNDARY = {"minimax": 0.0, "non_saturating": 0.0, "lsgan": 0.5, "hinge": 0.0}
+"""The score above which a discriminator says "real"."""
+D_ADVERSARIAL = {"minimax": d_minimax, "non_saturating": d_minimax, "lsgan": d_lsgan, "hinge": d_hinge}
+G_ADVERSARIAL = {"minimax": g_minimax, "non_saturating": g_non_saturating, "lsgan": g_lsgan, "hinge": g_hinge}
 
 
 @_exact
@@ -86,6 +105,12 @@ def g_patch_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
 def g_identity(output: Tensor, painting: Tensor) -> Tensor:
     """E|G(y) - y|: a painting should stay as it is (Zhu et al. 2017, section 5.2)."""
     return (output - painting).abs().mean()
+
+
+@_exact
+def g_cycle(back: Tensor, image: Tensor) -> Tensor:
+    """E|F(G(x)) - x|: there and back again is where it began (Zhu et al. 2017, eq. 2)."""
+    return (back - image).abs().mean()
 
 
 @_exact

@@ -43,14 +43,10 @@ def main(recipe: str, workspace: Workspace) -> Path:
     if not (trained / "config.json").is_file():
         raise ValueError(f"{trained} holds no trained networks; run `dvc repro train@{recipe}` first")
     config = read_json(trained / "config.json")
-    network = build_network(config["network"])
     which = recipe_params(workspace, load_book(workspace).recipe(recipe)).train.package
-    weights = generator_weights(trained / FILES[which])
-    network.load_state_dict(weights)
-    network.eval().requires_grad_(False)
     with staged_directory(workspace.package(recipe)) as folder:
-        write_atomic(folder / "generator.safetensors", save(weights))
-        export_onnx(network, folder / "generator.onnx", config["network"]["arguments"]["downsamplings"])
+        network = _write_network(folder, "generator", config, trained / FILES[which])
+        reverse = _write_network(folder, "reverse", config, trained / FILES[which]) if config["reverse"] else None
         digests = config.pop("digests")
         config |= {
             "packaged": {"which": which, "step": config["validation"][which]["step"], "why": _why(config, which)},
@@ -61,19 +57,40 @@ def main(recipe: str, workspace: Workspace) -> Path:
         write_json(folder / "config.json", config)
         collections = {name: workspace.prepared(name) for name in (PHOTOS, config["style"])}
         write_json(folder / TRAINED_ON, _learnt(collections, workspace.warm_start(config["warm_start"])))
-        _write_preview(folder, Stylizer(network, config, "", torch.device("cpu")), workspace.prepared(PHOTOS))
+        stylizer = Stylizer(network, config, "", torch.device("cpu"), reverse)
+        _write_preview(folder, stylizer, workspace.prepared(PHOTOS), workspace.prepared(config["style"]))
         write_manifest(folder, digests)
     return workspace.package(recipe)
 
 
-def export_onnx(network: nn.Module, path: Path, downsamplings: int) -> None:
+def _write_network(folder: Path, name: str, config: Mapping[str, Any], trained: Path) -> nn.Module:
+    """Write the weights and the ONNX graph of one trained generator, and return it."""
+    network = build_network(config["network"])
+    weights = generator_weights(trained, name)
+    network.load_state_dict(weights)
+    network.eval().requires_grad_(False)
+    write_atomic(folder / f"{name}.safetensors", save(weights))
+    ends = ("painting", "photo") if name == "reverse" else ("photo", "painting")
+    export_onnx(network, folder / f"{name}.onnx", config["network"]["arguments"]["downsamplings"], ends)
+    return network
+
+
+def export_onnx(
+    network: nn.Module, path: Path, downsamplings: int, ends: tuple[str, str] = ("photo", "painting")
+) -> None:
     """Write an ONNX graph with dynamic batch, height and width, and check it against torch at two sizes.
+
+    Args:
+        network: the generator.
+        path: of the file.
+        downsamplings: how often the generator halves its input.
+        ends: the names of what goes in and of what comes out.
 
     The tracing exporter is used: its graph holds no stack traces (hence no paths), which the newer one writes.
     """
     side = 16 * 2**downsamplings
     buffer = io.BytesIO()
-    dynamic = {name: {0: "batch", 2: "height", 3: "width"} for name in ("photo", "painting")}
+    dynamic = {name: {0: "batch", 2: "height", 3: "width"} for name in ends}
     with warnings.catch_warnings():
         # The exporter announces its successor on every call; the reason to stay is above.
         warnings.simplefilter("ignore")
@@ -83,8 +100,8 @@ def export_onnx(network: nn.Module, path: Path, downsamplings: int) -> None:
             buffer,  # type: ignore[arg-type]  # the tracing exporter writes to any binary stream
             dynamo=False,
             opset_version=18,
-            input_names=["photo"],
-            output_names=["painting"],
+            input_names=[ends[0]],
+            output_names=[ends[1]],
             dynamic_axes=dynamic,
         )
     onnx.checker.check_model(onnx.load_from_string(buffer.getvalue()))
@@ -108,7 +125,7 @@ def _check_parity(network: nn.Module, path: Path, shape: tuple[int, ...]) -> Non
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (painted,) = session.run(None, {"photo": photo.numpy()})
+    (painted,) = session.run(None, {session.get_inputs()[0].name: photo.numpy()})
     with torch.inference_mode():
         difference = float((network(photo) - torch.from_numpy(painted)).abs().max())
     if not difference <= PARITY:
@@ -149,14 +166,24 @@ def _palette(prepared: Path) -> dict[str, list[float]]:
     return {"lab_mean": [float(v) for v in mean], "lab_std": [float(v) for v in deviation]}
 
 
-def _write_preview(folder: Path, stylizer: Stylizer, prepared: Path) -> None:
+def _write_preview(folder: Path, stylizer: Stylizer, photos: Path, paintings: Path) -> None:
+    views = _views(photos)
+    rows = [views, [stylizer(view) for view in views]]
+    if stylizer.reverse is not None:
+        views = _views(paintings)
+        rows += [views, [stylizer(view, reverse=True) for view in views]]
+    data = io.BytesIO()
+    grid(rows).save(data, "JPEG", quality=90)
+    write_atomic(folder / "preview.jpg", data.getvalue())
+
+
+def _views(prepared: Path) -> list[Image.Image]:
+    """Return the first held-out views of a collection; the same number of each, or a grid has holes."""
     views = []
     for entry in read_index(prepared)["test"][:_PREVIEW]:
         with Image.open(prepared / entry["file"]) as image:
             views.append(image.convert("RGB"))
-    data = io.BytesIO()
-    grid([views, [stylizer(view) for view in views]]).save(data, "JPEG", quality=90)
-    write_atomic(folder / "preview.jpg", data.getvalue())
+    return views
 
 
 def _command() -> None:

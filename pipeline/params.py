@@ -149,34 +149,71 @@ class Discriminator:
     scale: Annotated[float, Between(0.01, 1000)]  # of the scores
 
 
-@dataclass(frozen=True)
-class CutWeights:
-    """Weights of the generator's losses; 0 leaves a loss out."""
+Adversarial = Literal["minimax", "non_saturating", "lsgan", "hinge"]
+"""The adversarial losses by name, see `pipeline.losses`."""
 
-    gan: Annotated[float, Between(0, 1000)]
-    nce: Annotated[float, Between(0, 1000)]
-    identity: Annotated[float, Between(0, 1000)]
-    texture: Annotated[float, Between(0, 1000)]
-    palette: Annotated[float, Between(0, 1000)]
-    contrast: Annotated[float, Between(0, 1000)]
-    structure: Annotated[float, Between(0, 1000)]
-    calm: Annotated[float, Between(0, 1000)]
-    chroma: Annotated[float, Between(0, 1000)]
-    smoothness: Annotated[float, Between(0, 1000)]
+Weight = Annotated[float, Between(0, 1000)]
+"""Weight of a loss; 0 leaves it out."""
+
+
+@dataclass(frozen=True)
+class StatisticsWeights:
+    """Weights of the losses that need no network, of the painting of a photograph."""
+
+    texture: Weight
+    palette: Weight
+    contrast: Weight
+    structure: Weight
+    calm: Weight
+    chroma: Weight
+    smoothness: Weight
+
+
+@dataclass(frozen=True)
+class CutWeights(StatisticsWeights):
+    """Weights of the generator's losses."""
+
+    gan: Weight
+    nce: Weight
+    identity: Weight  # L1 between a painting and what becomes of it
+    nce_identity: Weight  # PatchNCE between the two
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Contrastive unpaired translation."""
+    """Contrastive unpaired translation; CUT and FastCUT differ in their settings alone."""
 
     generator: Generator
     discriminator: Discriminator
-    gan: Literal["hinge", "lsgan"]
+    gan: Adversarial
     warmup_steps: Annotated[int, Between(0, 1_000_000)]  # L1 to the photograph alone
-    nce_patches: Annotated[int, Between(1, 65_536)]
+    flip_equivariance: bool  # half of the steps paint mirrored photographs; PatchNCE compares unmirrored features
+    nce_layers: tuple[str, ...]  # feature levels that PatchNCE compares, see `networks.generators.level_names`
+    nce_patches: Annotated[int, Between(1, 65_536)]  # of each level
+    nce_negatives: Literal["internal", "external"]  # other patches of the same image | of the whole batch
     nce_features: Annotated[int, Between(4, 4096)]
     nce_temperature: Annotated[float, Between(0.001, 10)]
     weights: CutWeights
+
+
+@dataclass(frozen=True)
+class CycleGanWeights(StatisticsWeights):
+    """Weights of the generators' losses; those of `gan`, `cycle` and `identity` hold in both directions."""
+
+    gan: Weight
+    cycle: Weight
+    identity: Weight  # times `cycle`
+
+
+@dataclass(frozen=True)
+class CycleGan:
+    """Cycle-consistent translation, both ways."""
+
+    generator: Generator
+    discriminator: Discriminator
+    gan: Adversarial
+    pool: Annotated[int, Between(0, 100_000)]  # earlier outputs of each generator, for its discriminator; 0: none
+    weights: CycleGanWeights
 
 
 @dataclass(frozen=True)
@@ -251,6 +288,8 @@ class Params:
     prepare: Prepare
     train: Train
     cut: Cut
+    fastcut: Cut
+    cyclegan: CycleGan
     judge: Judge
     evaluate: Evaluate
     gate: Gate
@@ -262,7 +301,7 @@ class Params:
         return asdict(self)
 
 
-OVERRIDABLE = ("seed", "train", "cut", "evaluate")
+OVERRIDABLE = ("seed", "train", "cut", "fastcut", "cyclegan", "evaluate")
 
 
 def read_tree(path: Path) -> Tree:
@@ -335,17 +374,29 @@ def _check_together(params: Params) -> None:
             f"train.crop is {params.train.crop} px but stored crops have {params.prepare.crop} px; "
             f"set train.crop to {params.prepare.crop} or less, or raise prepare.crop"
         )
-    if params.cut.warmup_steps >= params.train.steps:
-        raise ValueError(
-            f"cut.warmup_steps is {params.cut.warmup_steps} but train.steps is only {params.train.steps}; "
-            f"set cut.warmup_steps below it"
-        )
-    multiple = 2**params.cut.generator.downsamplings
-    if params.train.crop % multiple:
-        raise ValueError(
-            f"train.crop is {params.train.crop}, which is no multiple of {multiple} "
-            f"(2 ** cut.generator.downsamplings); set it to {params.train.crop // multiple * multiple}"
-        )
+    for name, cut in (("cut", params.cut), ("fastcut", params.fastcut)):
+        if cut.warmup_steps >= params.train.steps:
+            raise ValueError(
+                f"{name}.warmup_steps is {cut.warmup_steps} but train.steps is only {params.train.steps}; "
+                f"set {name}.warmup_steps below it"
+            )
+        _check_levels(name, cut)
+    for name, method in (("cut", params.cut), ("fastcut", params.fastcut), ("cyclegan", params.cyclegan)):
+        multiple = 2**method.generator.downsamplings
+        if params.train.crop % multiple:
+            raise ValueError(
+                f"train.crop is {params.train.crop}, which is no multiple of {multiple} "
+                f"(2 ** {name}.generator.downsamplings); set it to {params.train.crop // multiple * multiple}"
+            )
+
+
+def _check_levels(name: str, cut: Cut) -> None:
+    known = ["image", "stem", *(f"down{i + 1}" for i in range(cut.generator.downsamplings))]
+    known += [*(f"block{i + 1}" for i in range(cut.generator.blocks)), "middle", "end"]
+    wrong = [level for level in cut.nce_layers if level not in known]
+    if wrong or not cut.nce_layers or len(set(cut.nce_layers)) < len(cut.nce_layers):
+        what = f"names {wrong[0]!r}" if wrong else "names none" if not cut.nce_layers else "names one twice"
+        raise ValueError(f"'{name}.nce_layers' {what}; choose each once of those there are: {', '.join(known)}")
 
 
 def _parse_dataclass(kind: Any, tree: Any, where: str) -> Any:

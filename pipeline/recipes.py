@@ -10,7 +10,7 @@ from pipeline.files import write_atomic
 from pipeline.params import OVERRIDABLE, Params, load_params, read_tree
 from pipeline.workspace import Workspace, check_name
 
-METHODS = ("cut",)
+METHODS = ("cut", "fastcut", "cyclegan")
 NO_WARM_START = "none"  # the name of the warm start that holds no networks
 _KEYS = ("method", "style", "warm_start", "overrides")
 

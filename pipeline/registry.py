@@ -359,7 +359,8 @@ def _signature() -> ModelSignature:
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
     image = Schema([ColSpec("string", "image")])
-    params = ParamSchema([ParamSpec("strength", "double", 1.0), ParamSpec("preserve_color", "boolean", False)])
+    switches = [ParamSpec(name, "boolean", False) for name in ("preserve_color", "reverse")]
+    params = ParamSchema([ParamSpec("strength", "double", 1.0), *switches])
     return ModelSignature(inputs=image, outputs=image, params=params)
 
 

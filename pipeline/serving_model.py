@@ -22,7 +22,7 @@ MAX_PIXELS = 50_000_000
 
 
 class StylizerModel(PythonModel):
-    """Repaints each image of the column `image`; parameters `strength` (0 to 1) and `preserve_color`."""
+    """Repaints each image of the column `image`; parameters `strength` (0 to 1), `preserve_color` and `reverse`."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the package and check its files against its own manifest."""
@@ -41,17 +41,20 @@ class StylizerModel(PythonModel):
         """Return a frame with the column `image`: each input image repainted, same size, as base64 of a PNG.
 
         Raises:
-            ValueError: an image is no base64, no image, or too large.
+            ValueError: an image is no base64, no image, or too large, or the model did not learn the way back.
         """
         import pandas as pd
 
         options = params or {}
-        strength = float(options.get("strength", 1.0))
-        preserve_color = bool(options.get("preserve_color", False))
-        painted = [self._paint(text, strength, preserve_color) for text in model_input["image"]]
+        wanted = {
+            "strength": float(options.get("strength", 1.0)),
+            "preserve_color": bool(options.get("preserve_color", False)),
+            "reverse": bool(options.get("reverse", False)),
+        }
+        painted = [self._paint(text, wanted) for text in model_input["image"]]
         return pd.DataFrame({"image": painted})
 
-    def _paint(self, text: str, strength: float, preserve_color: bool) -> str:
+    def _paint(self, text: str, wanted: dict[str, Any]) -> str:
         from pipeline.images import Limits, decode
 
         limits = Limits(min_side=1, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, max_aspect=100)
@@ -62,7 +65,7 @@ class StylizerModel(PythonModel):
         except binascii.Error as error:
             raise ValueError(f"an image is not base64: {error}") from error
         photograph = decode(encoded, limits).image
-        painted = self.stylizer(photograph, strength=strength, preserve_color=preserve_color)
+        painted = self.stylizer(photograph, **wanted)
         stream = io.BytesIO()
         painted.save(stream, "PNG")
         return base64.b64encode(stream.getvalue()).decode("ascii")

@@ -132,12 +132,19 @@ def picture_limits(workspace: Workspace | None) -> Limits:
 
 
 def stylize(
-    stylizer: Stylizer, given: Path, out: Path, limits: Limits, strength: float = 1.0, preserve_color: bool = False
+    stylizer: Stylizer,
+    given: Path,
+    out: Path,
+    limits: Limits,
+    strength: float = 1.0,
+    preserve_color: bool = False,
+    reverse: bool = False,
 ) -> Iterator[Result]:
     """Repaint `given` into `out`, one file at a time; a file that cannot be read or written is reported, not fatal.
 
     Raises:
-        ValueError: nothing to repaint, `out` will not do, or `strength` is not between 0 and 1.
+        ValueError: nothing to repaint, `out` will not do, `strength` is not between 0 and 1, or `reverse` is asked of
+            a model that only paints.
     """
     if not 0 <= strength <= 1:
         raise ValueError(f"strength is {strength}; it must be between 0 and 1")
@@ -146,7 +153,8 @@ def stylize(
     pairs = [(source, target_of(source, given, out)) for source in sources(given)]
     for source, target in pairs:
         try:
-            painting = stylizer(decode(source, limits).image, strength=strength, preserve_color=preserve_color)
+            picture = decode(source, limits).image
+            painting = stylizer(picture, strength=strength, preserve_color=preserve_color, reverse=reverse)
             data = io.BytesIO()
             painting.save(data, _WRITERS[target.suffix.lower()], quality=93)
             write_atomic(target, data.getvalue())

@@ -22,6 +22,7 @@ from pipeline.data import load_view, read_index
 from pipeline.entry import run_stage
 from pipeline.files import digest_json, sha256_file, staged_directory, sweep, write_json
 from pipeline.memory import out_of_memory
+from pipeline.methods.conditions import Direction
 from pipeline.params import Params, Train
 from pipeline.process import StopRequest, die_with_parent, exclusive
 from pipeline.progress import Progress
@@ -174,6 +175,8 @@ def _train(run: Run, workspace: Workspace, steps: Steps, stop: StopRequest, watc
         if last or step % settings.watch_every == 0:
             sight = watch.look(averaged, step)
             log.write("watch", step, settings.steps, _finite(sight.figures))
+            if watch.best.get("step") == step:
+                watch.best["others"] = _others(trainer)
             trouble = trouble or course.hear(sight.alarms, step)
         if last or step % settings.sample_every == 0:
             write_sample(run.folder / "samples" / f"step-{step:08d}.jpg", averaged, panel)
@@ -255,7 +258,11 @@ def snapshot_steps(steps: int) -> list[int]:
 def _write_result(run: Run, workspace: Workspace, course: Course, log: RunLog) -> Path:
     trainer, watch = course.trainer, course.watch
     figures = log.values("watch")
-    best = watch.best or {"step": run.params.train.steps, "weights": _averaged(trainer)["generator"]}
+    best = watch.best or {
+        "step": run.params.train.steps,
+        "weights": _averaged(trainer)["generator"],
+        "others": _others(trainer),
+    }
     config = {
         "format": 1,
         "recipe": run.recipe.name,
@@ -264,6 +271,7 @@ def _write_result(run: Run, workspace: Workspace, course: Course, log: RunLog) -
         "method": run.recipe.method,
         "task": trainer.method.task,
         "network": trainer.method.describe(),
+        "reverse": Direction in trainer.method.conditions,
         "view": read_index(workspace.prepared(PHOTOS))["view"],
         "seed": run.params.seed,
         "steps": run.params.train.steps,
@@ -277,7 +285,7 @@ def _write_result(run: Run, workspace: Workspace, course: Course, log: RunLog) -
     with staged_directory(workspace.trained(run.recipe.name)) as folder:
         networks = {name: network.state_dict() for name, network in trainer.method.networks.items()}
         write_networks(folder / "networks.npz", networks | _averaged(trainer))
-        write_networks(folder / "best.npz", {"generator": best["weights"]})
+        write_networks(folder / "best.npz", {"generator": best["weights"]} | best["others"])
         write_json(folder / "config.json", config)
         write_json(folder / "course.json", course.story() | {"watch": figures})
         write_table(folder / "history.csv", log.values("metrics"))
@@ -289,6 +297,15 @@ def _write_result(run: Run, workspace: Workspace, course: Course, log: RunLog) -
 
 def _averaged(trainer: Trainer) -> dict[str, dict[str, Tensor]]:
     return {name: average.network.state_dict() for name, average in trainer.averages.items()}
+
+
+def _others(trainer: Trainer) -> dict[str, dict[str, Tensor]]:
+    """Return copies of the averaged networks that the watch does not look at: they go where `generator` goes."""
+    return {
+        name: {key: value.cpu().clone() for key, value in weights.items()}
+        for name, weights in _averaged(trainer).items()
+        if name != "generator"
+    }
 
 
 def _command() -> None:

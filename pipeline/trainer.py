@@ -39,6 +39,7 @@ class Trainer:
         self.device, self.precision = device, choose_precision(settings.precision, device)
         method.to(device)
         self.method, self.settings, self.team = method, settings, team
+        method.team = team
         self.optimisers = {
             player: torch.optim.Adam(
                 method.player_parameters(player),
@@ -52,7 +53,8 @@ class Trainer:
         if settings.compile:
             method.compile()
         torch.backends.cudnn.benchmark = True  # all steps have the same shapes
-        self.buffers = [buffer for network in method.networks.values() for buffer in network.buffers()]
+        changing = (*method.networks.values(), *method.memories.values())
+        self.buffers = [buffer for module in changing for buffer in module.buffers()]
         self.bad_in_a_row = torch.zeros((), dtype=torch.int64, device=device)
         self.bad_total = torch.zeros((), dtype=torch.int64, device=device)
         self.pace = 1.0
@@ -102,6 +104,7 @@ class Trainer:
             "networks": {name: network.state_dict() for name, network in self.method.networks.items()},
             "averages": {name: average.network.state_dict() for name, average in self.averages.items()},
             "optimisers": {player: optimiser.state_dict() for player, optimiser in self.optimisers.items()},
+            "memories": {name: memory.state_dict() for name, memory in self.method.memories.items()},
             "bad_in_a_row": self.bad_in_a_row.clone(),
             "bad_total": self.bad_total.clone(),
             "pace": self.pace,
@@ -115,6 +118,8 @@ class Trainer:
             average.network.load_state_dict(state["averages"][name])
         for player, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][player])
+        for name, memory in self.method.memories.items():
+            memory.load_state_dict(state["memories"][name])
         self.bad_in_a_row.copy_(state["bad_in_a_row"])
         self.bad_total.copy_(state["bad_total"])
         self.pace = state["pace"]

@@ -65,7 +65,8 @@ class ReferenceCut:
     def __init__(self, params: Params, device: torch.device) -> None:
         """Begin with the weights that `CutMethod` begins with."""
         self.params, self.device = params, device
-        networks = CutMethod(params).networks
+        method = CutMethod(params)
+        networks, self.levels = method.networks, method.levels
         for network in networks.values():
             network.to(device, memory_format=torch.contiguous_format)
         self.generator, self.heads = networks["generator"], networks["heads"]
@@ -118,7 +119,8 @@ class ReferenceCut:
 
     def _patch_nce(self, images: Painted, draw: torch.Generator) -> Tensor:
         cut = self.params.cut
-        queries, keys = self.generator.encode(images.fake), self.generator.encode(images.photos)
+        of_output, of_photo = self.generator.encode(images.fake), self.generator.encode(images.photos)
+        queries, keys = ([features[level] for level in self.levels] for features in (of_output, of_photo))
         places = [
             torch.randperm(level.shape[2] * level.shape[3], generator=draw)[: cut.nce_patches].to(self.device)
             for level in keys

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pipeline.methods.base import Method
-from pipeline.methods.cut import CutMethod
+from pipeline.methods.cut import CutMethod, FastCutMethod
+from pipeline.methods.cyclegan import CycleGanMethod
 from pipeline.params import Params
 
-METHODS: dict[str, type[Method]] = {"cut": CutMethod}
+METHODS: dict[str, type[Method]] = {"cut": CutMethod, "fastcut": FastCutMethod, "cyclegan": CycleGanMethod}
 
 
 def build_method(name: str, params: Params) -> Method:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch._functorch import config as functorch
 
+from pipeline.distributed import ALONE, Team
+from pipeline.methods.conditions import NOTHING, Condition, NoCondition
 from pipeline.params import Params
 
 Losses = dict[str, dict[str, Tensor]]
@@ -29,6 +33,9 @@ class Method(ABC):
     task: ClassVar[str]
     """What the trained model is for: `stylize`."""
 
+    conditions: ClassVar[tuple[type[Condition], ...]] = (NoCondition,)
+    """What `translate` may be told."""
+
     networks: dict[str, nn.Module]
     """All networks by name; all that a checkpoint must hold."""
 
@@ -47,6 +54,13 @@ class Method(ABC):
     warmed: bool = False
     """Whether the networks begin with what another training has learnt, so that no warm-up is needed."""
 
+    memories: Mapping[str, nn.Module] = MappingProxyType({})
+    """Modules without parameters whose buffers steps change: in checkpoints, not in results; a skipped step puts them
+    back. In a team they are the same in every process, so a step makes them from the whole team's images."""
+
+    team: Team = ALONE
+    """Who takes the same steps beside this process; the trainer tells."""
+
     @abstractmethod
     def __init__(self, params: Params) -> None:
         """Build and initialise the networks from `params.seed`."""
@@ -60,12 +74,26 @@ class Method(ABC):
         """
 
     @abstractmethod
-    def translate(self, photo: Tensor) -> Tensor:
-        """Return the painting (N, 3, H, W) of photographs in [-1, 1]."""
+    def translate(self, photo: Tensor, condition: Condition = NOTHING) -> Tensor:
+        """Return the painting (N, 3, H, W) of photographs in [-1, 1].
+
+        Raises:
+            ValueError: the method takes no such condition.
+        """
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return what is needed to build the packaged network again: its class name and arguments."""
+
+    def accept(self, condition: Condition) -> None:
+        """Return when the method takes a condition of this type.
+
+        Raises:
+            ValueError: it does not.
+        """
+        if not isinstance(condition, self.conditions):
+            known = ", ".join(kind.__name__ for kind in self.conditions)
+            raise ValueError(f"{type(self).__name__} takes {known} as its condition, not {type(condition).__name__}")
 
     def compile(self, backend: str = "inductor") -> None:
         """Compile what a step calls (`torch.compile`); the first steps then take long."""
@@ -80,5 +108,5 @@ class Method(ABC):
 
     def to(self, device: torch.device) -> None:
         """Move every network, channels last: convolutions run faster so, and the numbers are the same."""
-        for network in self.networks.values():
+        for network in (*self.networks.values(), *self.memories.values()):
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

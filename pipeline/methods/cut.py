@@ -17,23 +17,28 @@ from torch.nn import functional as F
 from pipeline import losses
 from pipeline.devices import to_device
 from pipeline.methods.base import Batch, Losses, Method
+from pipeline.methods.conditions import NOTHING, Condition
+from pipeline.methods.statistics import statistics, weighted, window
 from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.generators import ResnetGenerator
 from pipeline.networks.layers import initialise
-from pipeline.params import Params
-
-_TEXTURE_DIRECTIONS, _PALETTE_DIRECTIONS, _PATCH = 32, 16, 5
-# Strided filters see every second or fourth pixel. Were they always the same ones, the generator would paint a mesh
-# between them; so each step everything that judges looks from another corner, up to this many px away.
-_SHIFT = 8
+from pipeline.params import Cut, Params
 
 
-class _Judged(NamedTuple):
-    """The same window of a step's images, for the losses that look at pictures."""
+class _Painted(NamedTuple):
+    """What a step's forward pass gives: what was painted, and what the losses compare with what."""
 
-    photos: Tensor
-    paintings: Tensor
+    seen: Batch
+    """The images as the generator saw them: mirrored in some steps of FastCUT."""
     output: Tensor
+    """Paintings of the photographs."""
+    features: list[Tensor]
+    """Of the photographs, unmirrored, at the levels of PatchNCE."""
+    kept: Tensor
+    """What becomes of the paintings; the paintings themselves, if no loss asks."""
+    painting_features: list[Tensor]
+    """Of the paintings, unmirrored; none, if no loss asks."""
+    mirrored: bool
 
 
 class PatchHeads(nn.Module):
@@ -59,7 +64,8 @@ class CutMethod(Method):
     """Photograph to painting, one way.
 
     Two processes with half a batch each compute what one computes with the whole, but for `texture`, `palette`,
-    `contrast` and `chroma`: these look at all images together, and each process has only its own.
+    `contrast` and `chroma`, which look at all images together, and for `external` negatives, which come from all
+    images: each process has only its own.
     """
 
     task: ClassVar[str] = "stylize"
@@ -67,12 +73,14 @@ class CutMethod(Method):
 
     def __init__(self, params: Params) -> None:
         """Build generator, patch heads and discriminator."""
-        self.params = params.cut
+        self.params = self.settings(params)
         self.warmup_steps = self.params.warmup_steps
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(params.seed)
             self.generator = ResnetGenerator(**asdict(self.params.generator))
-            self.heads = PatchHeads(self.generator.feature_channels, self.params.nce_features)
+            self.levels = [self.generator.level(name) for name in self.params.nce_layers]
+            widths = [self.generator.feature_channels[level] for level in self.levels]
+            self.heads = PatchHeads(widths, self.params.nce_features)
             self.discriminator = PatchDiscriminator(**asdict(self.params.discriminator))
             for network in (self.generator, self.heads, self.discriminator):
                 initialise(network, gain=1.0)
@@ -85,31 +93,38 @@ class CutMethod(Method):
         }
         self.players = {"generator": ("generator", "heads"), "discriminator": ("discriminator",)}
 
+    @staticmethod
+    def settings(params: Params) -> Cut:
+        """Return the method's own section of the parameters."""
+        return params.cut
+
     def step(self, batch: Batch, step: int, draw: torch.Generator) -> Losses:
         """Return the losses of generator and discriminator; see `Method.step`."""
         self.accuracy = None
         if step < self.warmup_steps and not self.warmed:
             output = self.decode(self.encode(batch.photos))
             return {"generator": {"reconstruction": losses.g_identity(output, batch.photos)}}
-        features, output, kept = self._paint(batch)
-        judged = _window(batch, output, draw)
+        painted = self._paint(batch, draw)
+        judged = window(painted.seen, painted.output, draw)
         scores = self.discriminator(torch.cat([judged.paintings, judged.output]))
         real, fake = scores.split([len(judged.paintings), len(judged.output)])
         self.accuracy = losses.accuracy(real, fake, losses.BOUNDARY[self.params.gan])
-        terms = {
+        mirrored = painted.mirrored
+        terms: dict[str, Callable[[], Tensor]] = {
             "gan": lambda: losses.G_ADVERSARIAL[self.params.gan](fake),
-            "nce": lambda: self._patch_nce(output, features, draw),
-            "identity": lambda: losses.g_identity(kept, batch.paintings),
-            **_statistics(judged, draw),
+            "nce": lambda: self._patch_nce(painted.output, painted.features, mirrored, draw),
+            "identity": lambda: losses.g_identity(painted.kept, painted.seen.paintings),
+            **statistics(judged, draw),
+            "nce_identity": lambda: self._patch_nce(painted.kept, painted.painting_features, mirrored, draw),
         }
-        weights = asdict(self.params.weights)
         return {
-            "generator": {name: weights[name] * term() for name, term in terms.items() if weights[name]},
+            "generator": weighted(terms, asdict(self.params.weights)),
             "discriminator": {"gan": losses.D_ADVERSARIAL[self.params.gan](real, fake)},
         }
 
-    def translate(self, photo: Tensor) -> Tensor:
+    def translate(self, photo: Tensor, condition: Condition = NOTHING) -> Tensor:
         """Return paintings of photographs."""
+        self.accept(condition)
         painted: Tensor = self.generator(photo)
         return painted
 
@@ -123,27 +138,43 @@ class CutMethod(Method):
         self.encode = torch.compile(self.encode, backend=backend)
         self.decode = torch.compile(self.decode, backend=backend)
 
-    def _paint(self, batch: Batch) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Return photographs' features, their paintings, and what becomes of paintings, if that has a weight.
+    def _paint(self, batch: Batch, draw: torch.Generator) -> _Painted:
+        """Paint the photographs, and the paintings too if a loss asks what becomes of them.
 
-        All in one pass: no layer looks beyond its own image, and a larger batch keeps a device busier.
+        All in one pass: no layer looks beyond its own image, and a larger batch keeps a device busier. The keys of
+        PatchNCE come from it too, but in a step that paints mirrored images: these are encoded once more as they are.
         """
-        if not self.params.weights.identity:
-            features = self.encode(batch.photos)
-            return features, self.decode(features), batch.paintings
-        count = len(batch.photos)
-        features = self.encode(torch.cat([batch.photos, batch.paintings]))
+        mirrored = self.params.flip_equivariance and bool(torch.rand((), generator=draw) < 0.5)
+        seen = Batch(batch.photos.flip(3), batch.paintings.flip(3)) if mirrored else batch
+        count, weights = len(batch.photos), self.params.weights
+        both = bool(weights.identity or weights.nce_identity)
+        features = self.encode(torch.cat([seen.photos, seen.paintings]) if both else seen.photos)
         output = self.decode(features)
-        return [level[:count] for level in features], output[:count], output[count:]
+        if mirrored:
+            with torch.no_grad():  # keys: no gradient flows into them
+                features = self.encode(torch.cat([batch.photos, batch.paintings]) if both else batch.photos)
+        features = self._compared(features)
+        if not both:
+            return _Painted(seen, output, features, seen.paintings, [], mirrored)
+        of_photos, of_paintings = [level[:count] for level in features], [level[count:] for level in features]
+        return _Painted(seen, output[:count], of_photos, output[count:], of_paintings, mirrored)
 
-    def _patch_nce(self, output: Tensor, features: list[Tensor], draw: torch.Generator) -> Tensor:
-        output_features = self.encode(output)
+    def _compared(self, features: list[Tensor]) -> list[Tensor]:
+        return [features[level] for level in self.levels]
+
+    def _patch_nce(self, output: Tensor, features: list[Tensor], mirrored: bool, draw: torch.Generator) -> Tensor:
+        """Return PatchNCE between features of an output and of what it was made from, as the mean over levels."""
+        output_features = self._compared(self.encode(output))
+        if mirrored:
+            output_features = [level.flip(3) for level in output_features]
         patches = self.params.nce_patches
         places = [
             to_device(torch.randperm(level[0, 0].numel(), generator=draw)[:patches], output.device)
             for level in features
         ]
         queries, keys = self.heads(output_features, places), self.heads(features, places)
+        if self.params.nce_negatives == "external":
+            queries, keys = ([level.flatten(0, 1)[None] for level in side] for side in (queries, keys))
         each = [
             losses.g_patch_nce(query, key, self.params.nce_temperature)
             for query, key in zip(queries, keys, strict=True)
@@ -151,33 +182,14 @@ class CutMethod(Method):
         return torch.stack(each).mean()
 
 
-def _window(batch: Batch, output: Tensor, draw: torch.Generator) -> _Judged:
-    """Return one random window of all images, `_SHIFT` px smaller than they are (or as large, if they are small)."""
-    room = min(_SHIFT, output.shape[2] // 8)
-    top, left = torch.randint(room + 1, (2,), generator=draw).tolist()
-    height, width = output.shape[2] - room, output.shape[3] - room
-    images = (batch.photos, batch.paintings, output)
-    return _Judged(*(image[..., top : top + height, left : left + width] for image in images))
+class FastCutMethod(CutMethod):
+    """FastCUT: CUT's code with the settings that make it light (Park et al. 2020, section 3).
 
+    No identity loss, hence half the images; a PatchNCE ten times as heavy instead; and mirrored images in half of
+    the steps, since the encoder must then find the same features where the picture faces the other way.
+    """
 
-def _statistics(judged: _Judged, draw: torch.Generator) -> dict[str, Callable[[], Tensor]]:
-    """Return the losses without networks, to be computed where they have a weight."""
-    photos, paintings, output = judged
-    # The directions are drawn whatever the weights, so that switching one loss off changes no other.
-    texture = _directions(_TEXTURE_DIRECTIONS, 1, _PATCH, draw, output)
-    palette = _directions(_PALETTE_DIRECTIONS, 3, 1, draw, output)
-    return {
-        "texture": lambda: losses.g_texture(output, paintings, texture),
-        "palette": lambda: losses.g_palette(output, paintings, palette),
-        "contrast": lambda: losses.g_contrast(output, paintings),
-        "structure": lambda: losses.g_structure(output, photos),
-        "calm": lambda: losses.g_calm(output, photos),
-        "chroma": lambda: losses.g_chroma(output, photos),
-        "smoothness": lambda: losses.g_smoothness(output),
-    }
-
-
-def _directions(count: int, channels: int, size: int, draw: torch.Generator, like: Tensor) -> Tensor:
-    """Return (count, channels, size, size) random unit filters on the device of `like`."""
-    raw = torch.randn(count, channels, size, size, generator=draw)
-    return to_device(F.normalize(raw.flatten(1), dim=1).view_as(raw), like.device)
+    @staticmethod
+    def settings(params: Params) -> Cut:
+        """Return the method's own section of the parameters."""
+        return params.fastcut

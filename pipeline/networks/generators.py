@@ -47,21 +47,15 @@ class ResnetGenerator(nn.Module):
         self.to_rgb = nn.Conv2d(channels, 3, 7, 1, 3, padding_mode="reflect")
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """Return the features of images in [-1, 1], from the image itself to the encoding.
+        """Return all features of images in [-1, 1], from the image itself to the encoding, named by `levels`.
 
-        They are the image, the output of each encoder layer, and of the blocks at the middle and at the end: what
-        PatchNCE compares. The second is what `detail` brings to the decoder, the last is what is decoded.
+        They are the image, and the output of each layer of the encoder and of each block: what PatchNCE chooses
+        from. The second is what `detail` brings to the decoder, the last is what is decoded.
         """
         features = [x]
-        for layer in self.encoder:
+        for layer in (*self.encoder, *self.blocks):
             x = layer(x)
             features.append(x)
-        middle = len(self.blocks) // 2
-        for i, block in enumerate(self.blocks):
-            if i == middle:
-                features.append(x)
-            x = block(x)
-        features.append(x)
         return features
 
     def decode(self, features: list[Tensor]) -> Tensor:
@@ -80,7 +74,24 @@ class ResnetGenerator(nn.Module):
         """Channels of each of `encode`'s features."""
         first = self.to_rgb.in_channels
         widths = [first * 2**i for i in range(len(self.encoder))]
-        return [3, *widths, widths[-1], widths[-1]]
+        return [3, *widths, *[widths[-1]] * len(self.blocks)]
+
+    def level(self, name: str) -> int:
+        """Return the place of a level among `encode`'s features; see `level_names`."""
+        return level_names(len(self.encoder) - 1, len(self.blocks))[name]
+
+
+def level_names(downsamplings: int, blocks: int) -> dict[str, int]:
+    """Return name -> place of all feature levels of a ResNet generator.
+
+    `image`; `stem`, the first convolution; `down1` and on, the halvings; `block1` and on, the residual blocks;
+    `middle`, the block half way (what goes into the blocks, if there is one alone), and `end`, the last.
+    """
+    ordered = ["image", "stem", *(f"down{i + 1}" for i in range(downsamplings))]
+    ordered += [f"block{i + 1}" for i in range(blocks)]
+    places = {name: place for place, name in enumerate(ordered)}
+    first = 1 + downsamplings
+    return places | {"middle": first + blocks // 2, "end": first + blocks}
 
 
 def _halve(inputs: int, outputs: int, antialias: bool) -> nn.Module:

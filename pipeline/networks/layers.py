@@ -100,6 +100,15 @@ def initialise(network: nn.Module, gain: float) -> None:
                 nn.init.zeros_(module.bias)
 
 
+def initialise_normal(network: nn.Module, deviation: float) -> None:
+    """Normal convolution and linear weights, zero biases, from torch's global random stream (Zhu et al. 2017)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.normal_(_raw_weight(module), std=deviation)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 def _raw_weight(module: nn.Conv2d | nn.Linear) -> Tensor:
     # Under spectral norm `weight` is computed from this parameter on every access.
     for name, parameter in module.named_parameters():

@@ -23,7 +23,7 @@ def write(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Recipe)
         f"# {recipe.name}",
         "",
         f"Repaints photographs in the style of the collection `{recipe.style}`: photograph in, painting of the same "
-        f"size out. One way, one style, no text prompt.",
+        f"size out. {_ways(config)}, one style, no text prompt.",
         "",
         "## How it was made",
         "",
@@ -65,6 +65,12 @@ def _line(name: str, metrics: Mapping[str, Any]) -> str:
     text = f"- {declared.title}{arrow}: {_short(figure['value'])}"
     text += f" [{_short(figure['low'])}, {_short(figure['high'])}] ({declared.unit})"
     return text + (f"; {', '.join(beside)}." if beside else ".")
+
+
+def _ways(config: Mapping[str, Any]) -> str:
+    if config.get("reverse"):
+        return "And back with `--reverse`, painting in, photograph out, which the figures below do not measure"
+    return "One way"
 
 
 def _lookers(metrics: Mapping[str, Any]) -> str:

@@ -21,9 +21,10 @@ WHOLE = {"texture": 0.0, "palette": 0.0, "contrast": 0.0, "chroma": 0.0}  # what
 SPLIT = {"gan": 1.0, "nce": 1.0, "identity": 1.0, "structure": 1.0, "calm": 1.0, "smoothness": 1.0}
 
 
-def new_trainer(weights: dict[str, float], one_of: Team) -> Trainer:
-    params = smoke_params(cut={"warmup_steps": 1, "weights": weights}, train={"steps": 40, "batch": 2})
-    return Trainer(build_method("cut", params), params.train, CPU, one_of)
+def new_trainer(weights: dict[str, float], one_of: Team, method: str = "cut") -> Trainer:
+    own: dict[str, Any] = {"weights": weights} | ({"warmup_steps": 1} if method == "cut" else {})
+    params = smoke_params(**{method: own}, train={"steps": 40, "batch": 2})
+    return Trainer(build_method(method, params), params.train, CPU, one_of)
 
 
 def take(trainer: Trainer, step: int, count: int = 2) -> Losses:
@@ -45,7 +46,7 @@ def follow(given: dict[str, Any]) -> None:
     with team(2, CPU, NAME, [], ROOT) as own:
         if "pid" in given:
             Path(given["pid"]).write_text(str(os.getpid()))
-        trainer = new_trainer(given["weights"], own)
+        trainer = new_trainer(given["weights"], own, given.get("method", "cut"))
         if "poisoned_step" in given:
             real = trainer.method.step
 

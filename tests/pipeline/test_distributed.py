@@ -26,11 +26,11 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def compare(weights: dict[str, float]) -> list[tuple[Losses, Losses, float]]:
+def compare(weights: dict[str, float], method: str = "cut") -> list[tuple[Losses, Losses, float]]:
     """Return the losses of two at 2 and of one at 4, and how far the gradients are apart, step by step."""
     found = []
-    with team(2, CPU, NAME, arguments(weights), ROOT) as own:
-        two, one = new_trainer(weights, own), new_trainer(weights, ALONE)
+    with team(2, CPU, NAME, arguments(weights, method=method), ROOT) as own:
+        two, one = new_trainer(weights, own, method), new_trainer(weights, ALONE, method)
         for step in range(3):
             state = copy.deepcopy(two.state())
             own.order_state(state)  # so that rounding in one step is no difference in the next
@@ -47,6 +47,8 @@ def compare(weights: dict[str, float]) -> list[tuple[Losses, Losses, float]]:
                 if a is not None and b is not None
             ]
             assert apart
+            for name, memory in two.method.memories.items():
+                assert_same(memory.state_dict(), one.method.memories[name].state_dict())
             found.append((*losses, max(apart)))
     return found
 
@@ -55,6 +57,25 @@ def test_of_cut_two_at_two_equal_one_at_four_without_the_losses_of_a_whole_batch
     steps = compare(SPLIT | WHOLE)
     assert [set(two) for two, _, _ in steps] == [{"generator"}, *[{"generator", "discriminator"}] * 2]  # warm-up too
     for two, one, apart in steps:
+        torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)
+        assert apart < 1e-3
+
+
+def assert_same(two: dict[str, torch.Tensor], one: dict[str, torch.Tensor]) -> None:
+    torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_of_fastcut_two_at_two_equal_one_at_four() -> None:
+    for two, one, apart in compare({}, "fastcut"):
+        torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)
+        assert apart < 1e-3
+
+
+@pytest.mark.slow
+def test_of_cyclegan_two_at_two_equal_one_at_four_and_so_do_their_pools() -> None:
+    """In step 0 the pools of three are filled with images of both processes; later ones come back from there."""
+    for two, one, apart in compare({}, "cyclegan"):
         torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)
         assert apart < 1e-3
 
@@ -170,16 +191,19 @@ def start(workspace: Workspace, *launcher: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_a_run_of_two_that_was_stopped_goes_on_to_the_result_of_an_undisturbed_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["cut", "cyclegan"])  # what one process remembers of the other must come back too
+def test_a_run_of_two_that_was_stopped_goes_on_to_the_result_of_an_undisturbed_one(
+    tmp_path: Path, method: str
+) -> None:
     """The leader is asked to stop, and then killed; no follower is left, and what comes out is the same."""
     overlay = {"train": {"processes": 2, "steps": 40, "checkpoint_every": 3}}
     for name in ("whole", "stopped"):
         (tmp_path / name).mkdir()
-    undisturbed = tiny_workspace(tmp_path / "whole", **overlay)
+    undisturbed = tiny_workspace(tmp_path / "whole", method, **overlay)
     whole = start(undisturbed)
     _, errors = whole.communicate(timeout=300)
     assert whole.returncode == 0, errors
-    workspace = tiny_workspace(tmp_path / "stopped", **overlay)
+    workspace = tiny_workspace(tmp_path / "stopped", method, **overlay)
     for end, status in ((signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)):
         before = _checkpoints(workspace)
         child = start(workspace)

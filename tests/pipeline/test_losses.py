@@ -1,4 +1,5 @@
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import losses
+from pipeline.params import Adversarial
 
 DRAW = torch.Generator().manual_seed(0)
 
@@ -25,6 +27,66 @@ def test_lsgan_against_its_closed_form() -> None:
     real, fake = torch.tensor([0.6]), torch.tensor([0.4])
     assert losses.d_lsgan(real, fake).item() == pytest.approx(0.5 * (0.16 + 0.16))
     assert losses.g_lsgan(fake).item() == pytest.approx(0.36)
+
+
+# D(x) = 0.6 and D(G(z)) = 0.4, as the paper's figures have it; a discriminator gives logits.
+LOGITS = torch.tensor([0.6, 0.4], dtype=torch.float64).logit()
+
+
+@pytest.mark.parametrize(
+    ("name", "player", "expected"),
+    [
+        ("minimax", "discriminator", 1.0217),
+        ("minimax", "generator", -0.5108),
+        ("non_saturating", "discriminator", 1.0217),
+        ("non_saturating", "generator", 0.9163),
+    ],
+)
+def test_the_cross_entropy_losses_have_their_published_values(name: str, player: str, expected: float) -> None:
+    real, fake = LOGITS.split(1)
+    found = {
+        "discriminator": losses.D_ADVERSARIAL[name](real, fake),
+        "generator": losses.G_ADVERSARIAL[name](fake),
+    }
+    assert found[player].item() == pytest.approx(expected, abs=5e-5)
+
+
+def test_the_cross_entropy_losses_are_the_logarithms_of_the_paper() -> None:
+    real, fake = (torch.randn(2, 1, 5, 5, generator=DRAW).double() for _ in range(2))
+    says_real, says_fake = (1 / (1 + (-score).exp()) for score in (real, fake))
+    expected = -(says_real.log().mean() + (1 - says_fake).log().mean())
+    torch.testing.assert_close(losses.d_minimax(real, fake), expected)
+    torch.testing.assert_close(losses.g_minimax(fake), (1 - says_fake).log().mean())
+    torch.testing.assert_close(losses.g_non_saturating(fake), -says_fake.log().mean())
+
+
+def test_only_the_non_saturating_loss_still_pulls_when_the_discriminator_is_sure() -> None:
+    pull = {}
+    for name in ("minimax", "non_saturating"):
+        fake = torch.tensor([-8.0], requires_grad=True)
+        losses.G_ADVERSARIAL[name](fake).backward()
+        assert fake.grad is not None
+        pull[name] = fake.grad.item()
+    assert pull["minimax"] == pytest.approx(-1 / (1 + math.exp(8)))  # -D(G(z))
+    assert pull["non_saturating"] == pytest.approx(-1 / (1 + math.exp(-8)))  # -(1 - D(G(z)))
+
+
+def test_every_adversarial_loss_is_whole_and_its_players_pull_against_each_other() -> None:
+    names = set(get_args(Adversarial))
+    assert names == set(losses.D_ADVERSARIAL) == set(losses.G_ADVERSARIAL) == set(losses.BOUNDARY)
+    for name in names:
+        fake = torch.full((3,), losses.BOUNDARY[name], requires_grad=True)
+        (up,) = torch.autograd.grad(losses.G_ADVERSARIAL[name](fake), fake)
+        (down,) = torch.autograd.grad(losses.D_ADVERSARIAL[name](torch.ones(3), fake), fake)
+        assert (up < 0).all()
+        assert (down > 0).all()
+
+
+def test_a_cycle_is_the_mean_distance_from_where_it_began() -> None:
+    image = torch.zeros(2, 3, 4, 4)
+    back = image.clone()
+    back[0] = 0.5
+    assert losses.g_cycle(back, image).item() == pytest.approx(0.25)
 
 
 @given(st.floats(-3, 3), st.floats(-3, 3))
@@ -144,12 +206,16 @@ def test_every_loss_is_computed_in_full_precision_whatever_the_networks_compute_
     query, key = (torch.randn(2, 9, 8, generator=DRAW).bfloat16() for _ in range(2))
     texture, palette = torch.randn(4, 1, 5, 5, generator=DRAW), torch.randn(4, 3, 1, 1, generator=DRAW)
     arguments: dict[str, tuple[object, ...]] = {
+        "d_minimax": scores,
+        "g_minimax": scores[:1],
+        "g_non_saturating": scores[:1],
         "d_hinge": scores,
         "g_hinge": scores[:1],
         "d_lsgan": scores,
         "g_lsgan": scores[:1],
         "g_patch_nce": (query, key, 0.07),
         "g_identity": (output, painting),
+        "g_cycle": (output, photo),
         "g_structure": (output, photo),
         "g_texture": (output, painting, texture),
         "g_palette": (output, painting, palette),

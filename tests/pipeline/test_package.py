@@ -26,6 +26,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return made
 
 
+@pytest.fixture(scope="module")
+def both_ways(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with the package of a method that learns the way back, too."""
+    torch.set_num_threads(1)
+    made = tiny_workspace(tmp_path_factory.mktemp("both_ways"), "cyclegan", train={"steps": 3})
+    train("dots", made)
+    main("dots", made)
+    return made
+
+
 @pytest.fixture
 def copy(workspace: Workspace, tmp_path: Path) -> Path:
     return Path(shutil.copytree(workspace.package("dots"), tmp_path / "copy"))
@@ -182,3 +192,70 @@ def test_weights_that_are_not_finite_are_not_packaged(workspace: Workspace, tmp_
     with pytest.raises(ValueError, match=r"to_rgb\.bias.*not finite"):
         main("dots", broken)
     assert (broken.package("dots") / "manifest.json").read_bytes() == before
+
+
+BACK = ("reverse.safetensors", "reverse.onnx")
+
+
+def test_the_way_back_is_packaged_and_checked_like_the_way_there(both_ways: Workspace, tmp_path: Path) -> None:
+    package = both_ways.package("dots")
+    files = read_json(package / "manifest.json")["files"]
+    assert set(files) == {*FILES, *BACK}
+    for name in BACK:
+        assert files[name] == sha256_file(package / name)
+        damaged = Path(shutil.copytree(package, tmp_path / name))
+        data = bytearray((damaged / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (damaged / name).write_bytes(data)
+        with pytest.raises(ValueError, match=name):
+            Stylizer.load(damaged)
+
+
+def test_each_way_has_the_averaged_weights_of_its_own_generator(both_ways: Workspace) -> None:
+    stylizer, trained = Stylizer.load(both_ways.package("dots")), both_ways.trained("dots") / "networks.npz"
+    assert stylizer.reverse is not None
+    for name, network in (("generator", stylizer.network), ("reverse", stylizer.reverse)):
+        expected = generator_weights(trained, name)
+        assert network.state_dict().keys() == expected.keys()
+        assert all(torch.equal(weight, expected[key]) for key, weight in network.state_dict().items())
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64), (2, 16, 48)])
+def test_onnx_and_torch_agree_on_the_way_back(both_ways: Workspace, shape: tuple[int, int, int]) -> None:
+    package, (count, height, width) = both_ways.package("dots"), shape
+    painting = torch.rand(count, 3, height, width) * 2 - 1
+    session = onnxruntime.InferenceSession(package / "reverse.onnx", providers=["CPUExecutionProvider"])
+    (photo,) = session.run(["photo"], {"painting": painting.numpy()})
+    expected = Stylizer.load(package).paint_tensor(painting, reverse=True)
+    assert np.abs(photo - expected.numpy()).max() < PARITY
+
+
+def test_reverse_chooses_the_way_and_all_other_options_hold(both_ways: Workspace) -> None:
+    stylizer, picture = Stylizer.load(both_ways.package("dots")), _photo(40, 33)
+    there, back = stylizer(picture), stylizer(picture, reverse=True)
+    assert there.size == back.size == (40, 33)
+    assert not np.array_equal(there, back)
+    assert np.array_equal(stylizer(picture, strength=0, reverse=True), picture)
+
+
+def test_a_model_that_only_paints_says_so_when_it_is_asked_for_the_way_back(workspace: Workspace) -> None:
+    with pytest.raises(ValueError, match=r"dots \(method cut\) paints photographs, and has not learnt the way back"):
+        Stylizer.load(workspace.package("dots"))(_photo(20, 20), reverse=True)
+
+
+def test_the_best_networks_of_both_ways_are_of_the_same_step(tmp_path: Path) -> None:
+    """The watch looks at one generator; the other one of that step is kept beside it."""
+    overlay = {"train": {"steps": 8, "watch_every": 4, "package": "best", "learning_rate": 0.002}}
+    made = tiny_workspace(tmp_path, "cyclegan", **overlay)
+    trained = train("dots", made)
+    best, last = (
+        {name: generator_weights(trained / file, name) for name in ("generator", "reverse")}
+        for file in ("best.npz", "networks.npz")
+    )
+    step = read_json(trained / "config.json")["validation"]["best"]["step"]
+    for name in ("generator", "reverse"):
+        same = all(torch.equal(best[name][key], last[name][key]) for key in best[name])
+        assert same == (step == 8), name
+    stylizer = Stylizer.load(main("dots", made))
+    assert stylizer.reverse is not None
+    assert all(torch.equal(value, best["reverse"][key]) for key, value in stylizer.reverse.state_dict().items())

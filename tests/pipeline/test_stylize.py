@@ -22,6 +22,17 @@ class Negative:
 PAINTER: Any = Negative()
 
 
+class Heard:
+    """Stands for a model and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.options: list[dict[str, Any]] = []
+
+    def __call__(self, image: Image.Image, **options: Any) -> Image.Image:
+        self.options.append(options)
+        return image
+
+
 def _picture(path: Path, value: int = 40) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     _grey(20, 12, value).save(path)
@@ -46,6 +57,13 @@ def test_one_picture_goes_to_one_file_in_the_format_of_its_name(tmp_path: Path) 
         with Image.open(tmp_path / name) as painted:
             assert painted.size == (20, 12)
             assert abs(painted.convert("L").getpixel((15, 10)) - 215) < 4  # type: ignore[operator]
+
+
+def test_what_is_asked_for_reaches_the_model(tmp_path: Path) -> None:
+    heard: Any = Heard()
+    asked: dict[str, Any] = {"strength": 0.5, "preserve_color": True, "reverse": True}
+    list(stylize(heard, _picture(tmp_path / "a.png"), tmp_path / "b.png", LIMITS, **asked))
+    assert heard.options == [asked]
 
 
 def test_a_picture_goes_into_a_folder_under_its_own_name(tmp_path: Path) -> None:
