@@ -73,7 +73,7 @@ def test_its_losses_are_those_of_the_fast_path(count: int, cut: dict[str, object
         for name, value in named.items():
             torch.testing.assert_close(found[player][name], value, rtol=TOLERANCE, atol=TOLERANCE, msg=name)
     if step:
-        assert len(expected["generator"]) == 9  # none was left out
+        assert len(expected["generator"]) == 10  # none was left out
 
 
 def test_a_step_moves_the_discriminator_as_a_step_of_the_fast_path_does() -> None:
