@@ -11,9 +11,13 @@ import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pipeline.catalogue import METHODS
 
 Tree = dict[str, Any]
+Adversarial: TypeAlias = Literal["hinge", "lsgan"]
+"""A named adversarial loss of `pipeline.losses`."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,14 @@ class Collapse:
 
 
 @dataclass(frozen=True)
+class Converged:
+    """When training ends before its last step: at a watch of which nothing better came for a while."""
+
+    window: Annotated[int, Between(0, 1000)]  # watches without an improvement; 0: train all steps
+    tolerance: Annotated[float, Between(0, 1)]  # a better validation counts if it is lower by this share
+
+
+@dataclass(frozen=True)
 class Train:
     """The loop, whatever the method."""
 
@@ -119,6 +131,7 @@ class Train:
     sample_every: Annotated[int, Between(1, 1_000_000)]
     watch_every: Annotated[int, Between(1, 1_000_000)]  # looks at a fixed panel, see `pipeline.collapse`
     collapse: Collapse
+    converged: Converged
     package: Literal["last", "best"]  # networks: those of the last step, or of the best watch
     checkpoint_every: Annotated[int, Between(1, 1_000_000)]  # also where a rollback goes back to
     keep_checkpoints: Annotated[int, Between(1, 100)]
@@ -168,12 +181,39 @@ class Cut:
 
     generator: Generator
     discriminator: Discriminator
-    gan: Literal["hinge", "lsgan"]
+    gan: Adversarial
     warmup_steps: Annotated[int, Between(0, 1_000_000)]  # L1 to the photograph alone
     nce_patches: Annotated[int, Between(1, 65_536)]
     nce_features: Annotated[int, Between(4, 4096)]
     nce_temperature: Annotated[float, Between(0.001, 10)]
     weights: CutWeights
+
+
+@dataclass(frozen=True)
+class DcganGenerator:
+    """Transposed convolutions."""
+
+    channels: Annotated[int, Between(2, 512)]  # before the last layer, doubled at each halving of the side
+
+
+@dataclass(frozen=True)
+class DcganDiscriminator:
+    """Strided convolutions."""
+
+    channels: Annotated[int, Between(2, 512)]  # after the first layer, doubled at each halving of the side
+    normalise: Literal["batch", "spectral", "none"]
+
+
+@dataclass(frozen=True)
+class Dcgan:
+    """Images out of noise."""
+
+    side: Literal[8, 16, 32, 64, 128]  # px of the images; train.crop at least
+    latent: Annotated[int, Between(1, 4096)]
+    generator: DcganGenerator
+    discriminator: DcganDiscriminator
+    gan: Adversarial
+    r1: Annotated[float, Between(0, 1000)]  # gamma of R1; 0: none
 
 
 @dataclass(frozen=True)
@@ -248,6 +288,7 @@ class Params:
     prepare: Prepare
     train: Train
     cut: Cut
+    dcgan: Dcgan
     judge: Judge
     evaluate: Evaluate
     gate: Gate
@@ -259,7 +300,7 @@ class Params:
         return asdict(self)
 
 
-OVERRIDABLE = ("seed", "train", "cut", "evaluate")
+OVERRIDABLE = ("seed", "train", *METHODS, "evaluate")
 
 
 def read_tree(path: Path) -> Tree:
@@ -336,6 +377,11 @@ def _check_together(params: Params) -> None:
         raise ValueError(
             f"cut.warmup_steps is {params.cut.warmup_steps} but train.steps is only {params.train.steps}; "
             f"set cut.warmup_steps below it"
+        )
+    if params.dcgan.side > params.train.crop:
+        raise ValueError(
+            f"dcgan.side is {params.dcgan.side} px but crops for training have {params.train.crop} px; "
+            f"set dcgan.side to {params.train.crop} or less, or raise train.crop"
         )
     multiple = 2**params.cut.generator.downsamplings
     if params.train.crop % multiple:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.catalogue import METHODS, facts_of
 from pipeline.files import write_atomic
 from pipeline.params import OVERRIDABLE, Params, load_params, read_tree
-from pipeline.workspace import Workspace, check_name
+from pipeline.workspace import PHOTOS, Workspace, check_name
 
-METHODS = ("cut",)
 NO_WARM_START = "none"  # the name of the warm start that holds no networks
 _KEYS = ("method", "style", "warm_start", "overrides")
 
@@ -24,6 +24,11 @@ class Recipe:
     style: str
     warm_start: str
     overrides: Mapping[str, Any]
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """The collections that it learns from: the style, and the photographs first where its method needs them."""
+        return (PHOTOS, self.style) if facts_of(self.method).photographs else (self.style,)
 
 
 @dataclass(frozen=True)

@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch._functorch import config as functorch
 
+from pipeline.catalogue import Task, require_task
+from pipeline.methods.conditions import NOTHING, Condition, NoCondition
 from pipeline.params import Params
 
 Losses = dict[str, dict[str, Tensor]]
 
 
-@dataclass(frozen=True)
 class Batch:
-    """One step's images: two unpaired stacks (N, 3, H, W) in [-1, 1] on the training device."""
+    """One step's images: unpaired stacks (N, 3, H, W) in [-1, 1] on the training device."""
 
-    photos: Tensor
-    paintings: Tensor
+    def __init__(self, photos: Tensor | None, paintings: Tensor) -> None:
+        """Hold both stacks; `photos` is None for a method that does not learn from photographs."""
+        self._photos, self.paintings = photos, paintings
+
+    @property
+    def photos(self) -> Tensor:
+        """The photographs, of a method that declares that it learns from them."""
+        assert self._photos is not None, "a method that declares no photographs has asked for them"
+        return self._photos
+
+    @property
+    def size(self) -> int:
+        """How many images of each kind."""
+        return len(self.paintings)
 
 
 class Method(ABC):
-    """Networks, players, and one step that returns every player's losses from one shared forward pass."""
+    """Networks, players, and one step that returns every player's losses from one shared forward pass.
 
-    task: ClassVar[str]
-    """What the trained model is for: `stylize`."""
+    A method of the task `stylize` has `translate`, one of the task `generate` has `sample`.
+    """
+
+    task: ClassVar[Task]
+    """What the trained model is for."""
+
+    photographs: ClassVar[bool] = True
+    """Whether it learns from photographs beside the artworks; without, batches hold none."""
+
+    conditions: ClassVar[tuple[type[Condition], ...]] = (NoCondition,)
+    """What `translate` or `sample` may be told."""
 
     networks: dict[str, nn.Module]
     """All networks by name; all that a checkpoint must hold."""
@@ -36,7 +57,7 @@ class Method(ABC):
     """Player -> the networks whose parameters it trains."""
 
     averaged: ClassVar[tuple[str, ...]]
-    """Networks of which the loop keeps a moving average; the average is what is packaged."""
+    """Networks of which the loop keeps a moving average; the average of `generator` is watched and packaged."""
 
     warmup_steps: int = 0
     """Steps in which the method only gets under way; nothing about its pictures counts before they are over."""
@@ -60,12 +81,36 @@ class Method(ABC):
         """
 
     @abstractmethod
-    def translate(self, photo: Tensor) -> Tensor:
-        """Return the painting (N, 3, H, W) of photographs in [-1, 1]."""
-
-    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return what is needed to build the packaged network again: its class name and arguments."""
+
+    def translate(self, photo: Tensor, condition: Condition = NOTHING) -> Tensor:
+        """Return the painting (N, 3, H, W) of photographs in [-1, 1].
+
+        Raises:
+            ValueError: the method does not repaint photographs, or takes no such condition.
+        """
+        require_task(f"method {type(self).__name__}", self.task, "stylize")
+        raise NotImplementedError
+
+    def sample(self, count: int, draw: torch.Generator, condition: Condition = NOTHING) -> Tensor:
+        """Return `count` new images (N, 3, H, W) in [-1, 1]; all that is random comes from `draw` (on the CPU).
+
+        Raises:
+            ValueError: the method does not make images out of noise, or takes no such condition.
+        """
+        require_task(f"method {type(self).__name__}", self.task, "generate")
+        raise NotImplementedError
+
+    def accept(self, condition: Condition) -> None:
+        """Return when the method takes a condition of this type.
+
+        Raises:
+            ValueError: it does not.
+        """
+        if not isinstance(condition, self.conditions):
+            known = ", ".join(kind.__name__ for kind in self.conditions)
+            raise ValueError(f"{type(self).__name__} takes {known} as its condition, not {type(condition).__name__}")
 
     def compile(self, backend: str = "inductor") -> None:
         """Compile what a step calls (`torch.compile`); the first steps then take long."""

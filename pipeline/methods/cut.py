@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline import losses
+from pipeline.catalogue import Task
 from pipeline.devices import to_device
 from pipeline.methods.base import Batch, Losses, Method
+from pipeline.methods.conditions import NOTHING, Condition
 from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.generators import ResnetGenerator
 from pipeline.networks.layers import initialise
@@ -43,8 +45,7 @@ class PatchHeads(nn.Module):
         """Make one head for each of `channels`, with `features` outputs."""
         super().__init__()
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, features), nn.ReLU(), nn.Linear(features, features))
-            for width in channels
+            nn.Sequential(nn.Linear(width, features), nn.ReLU(), nn.Linear(features, features)) for width in channels
         )
 
     def forward(self, features: list[Tensor], places: list[Tensor]) -> list[Tensor]:
@@ -62,7 +63,7 @@ class CutMethod(Method):
     `contrast`: these sort the samples of all images together, and each process has only its own.
     """
 
-    task: ClassVar[str] = "stylize"
+    task: ClassVar[Task] = "stylize"
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
 
     def __init__(self, params: Params) -> None:
@@ -108,8 +109,9 @@ class CutMethod(Method):
             "discriminator": {"gan": losses.D_ADVERSARIAL[self.params.gan](real, fake)},
         }
 
-    def translate(self, photo: Tensor) -> Tensor:
+    def translate(self, photo: Tensor, condition: Condition = NOTHING) -> Tensor:
         """Return paintings of photographs."""
+        self.accept(condition)
         painted: Tensor = self.generator(photo)
         return painted
 
