@@ -78,11 +78,12 @@ def measure(params: Params, method: str, progress: Callable[[int], None] | None 
     def timed(step: int) -> float:
         started = time.perf_counter()
         draw = step_randomness(params.seed, step)
-        batch = Batch(*(store.batch(settings.batch, settings.crop, draw) for _ in range(2)))
+        photos = store.batch(settings.batch, settings.crop, draw) if trainer.method.photographs else None
+        batch = Batch(photos, store.batch(settings.batch, settings.crop, draw))
         scalars(trainer.step(batch, step, draw))  # reading the losses waits for a GPU to finish
         return time.perf_counter() - started
 
-    warmup = params.cut.warmup_steps
+    warmup = trainer.method.warmup_steps
     before = [timed(0) for _ in range(_WARM + 2)][_WARM:] if warmup else [0.0]
     for _ in range(_WARM):
         timed(warmup)

@@ -46,7 +46,7 @@ METHODS: Mapping[str, Facts] = MappingProxyType(
             what="noise to small new images, by transposed convolutions (Radford et al. 2016)",
             cost="a quarter of an hour on a CPU at 64 px; minutes on a GPU",
             needs="some tens of artworks; better thousands",
-            choose="for small studies, textures and colour ideas out of nothing: light, well understood, 128 px at most",
+            choose="for small studies and colour ideas out of nothing: light, well understood, 128 px at most",
         ),
     }
 )

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
-import torch
-from PIL import Image
 from safetensors.torch import save
-from torch import nn
 
 from pipeline import warm_start
-from pipeline.colour import lab_statistics
 from pipeline.data import read_index
 from pipeline.entry import run_stage
+from pipeline.export import export_onnx
 from pipeline.files import read_json, sha256_file, staged_directory, write_atomic, write_json
-from pipeline.images import grid
-from pipeline.inference import Stylizer, build_network, generator_weights, package_digest
+from pipeline.inference import build_network, generator_weights, package_digest
+from pipeline.packing import PACKERS
 from pipeline.recipes import load_book, recipe_params
-from pipeline.workspace import PHOTOS, Workspace
+from pipeline.workspace import Workspace
 
 TRAINED_ON = "trained_on.json"
 FILES = {"last": "networks.npz", "best": "best.npz"}  # what `train.package` chooses from
-PARITY = 1e-3  # largest difference between torch and ONNX, in [-1, 1]
-_PREVIEW = 4  # before/after pairs
 
 
 def main(recipe: str, workspace: Workspace) -> Path:
@@ -43,54 +34,28 @@ def main(recipe: str, workspace: Workspace) -> Path:
     if not (trained / "config.json").is_file():
         raise ValueError(f"{trained} holds no trained networks; run `dvc repro train@{recipe}` first")
     config = read_json(trained / "config.json")
-    network = build_network(config["network"])
-    which = recipe_params(workspace, load_book(workspace).recipe(recipe)).train.package
+    entry = load_book(workspace).recipe(recipe)
+    which = recipe_params(workspace, entry).train.package
+    network, packer = build_network(config["network"]), PACKERS[config["task"]]
     weights = generator_weights(trained / FILES[which])
     network.load_state_dict(weights)
     network.eval().requires_grad_(False)
     with staged_directory(workspace.package(recipe)) as folder:
         write_atomic(folder / "generator.safetensors", save(weights))
-        export_onnx(network, folder / "generator.onnx", config["network"]["arguments"]["downsamplings"])
+        export_onnx(network, folder / "generator.onnx", packer.graph(network, config))
         digests = config.pop("digests")
         config |= {
             "packaged": {"which": which, "step": config["validation"][which]["step"], "why": _why(config, which)},
-            "multiple": network.multiple,
-            "palette": _palette(workspace.prepared(config["style"])),
-            "input": "RGB in [-1, 1], (N, 3, H, W); H and W multiples of `multiple`, at least four times it",
+            **packer.facts(network, config, workspace),
         }
         write_json(folder / "config.json", config)
-        collections = {name: workspace.prepared(name) for name in (PHOTOS, config["style"])}
+        collections = {name: workspace.prepared(name) for name in entry.collections}
         write_json(folder / TRAINED_ON, _learnt(collections, workspace.warm_start(config["warm_start"])))
-        _write_preview(folder, Stylizer(network, config, "", torch.device("cpu")), workspace.prepared(PHOTOS))
+        data = io.BytesIO()
+        packer.preview(network, config, workspace).save(data, "JPEG", quality=90)
+        write_atomic(folder / "preview.jpg", data.getvalue())
         write_manifest(folder, digests)
     return workspace.package(recipe)
-
-
-def export_onnx(network: nn.Module, path: Path, downsamplings: int) -> None:
-    """Write an ONNX graph with dynamic batch, height and width, and check it against torch at two sizes.
-
-    The tracing exporter is used: its graph holds no stack traces (hence no paths), which the newer one writes.
-    """
-    side = 16 * 2**downsamplings
-    buffer = io.BytesIO()
-    dynamic = {name: {0: "batch", 2: "height", 3: "width"} for name in ("photo", "painting")}
-    with warnings.catch_warnings():
-        # The exporter announces its successor on every call; the reason to stay is above.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (torch.zeros(1, 3, side, side),),
-            buffer,  # type: ignore[arg-type]  # the tracing exporter writes to any binary stream
-            dynamo=False,
-            opset_version=18,
-            input_names=["photo"],
-            output_names=["painting"],
-            dynamic_axes=dynamic,
-        )
-    onnx.checker.check_model(onnx.load_from_string(buffer.getvalue()))
-    write_atomic(path, buffer.getvalue())
-    for shape in ((1, 3, side, side), (2, 3, side // 2, side * 2)):
-        _check_parity(network, path, shape)
 
 
 def write_manifest(folder: Path, digests: dict[str, str]) -> dict[str, Any]:
@@ -100,19 +65,6 @@ def write_manifest(folder: Path, digests: dict[str, str]) -> dict[str, Any]:
     manifest["package"] = package_digest(manifest)
     write_json(folder / "manifest.json", manifest)
     return manifest
-
-
-def _check_parity(network: nn.Module, path: Path, shape: tuple[int, ...]) -> None:
-    photo = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import; else a device id is kept in the home folder
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (painted,) = session.run(None, {"photo": photo.numpy()})
-    with torch.inference_mode():
-        difference = float((network(photo) - torch.from_numpy(painted)).abs().max())
-    if not difference <= PARITY:
-        raise RuntimeError(f"the ONNX graph differs from torch by {difference} at {shape}, more than {PARITY}")
 
 
 def _why(config: Mapping[str, Any], which: str) -> str:
@@ -137,26 +89,6 @@ def _learnt(collections: Mapping[str, Path], began_with: Path) -> dict[str, list
 def _trained_on(prepared: Path) -> list[str]:
     """Return the sha256 of every image a collection was trained on, sorted; held-out images taught nothing."""
     return sorted(entry["image"] for entry in read_index(prepared)["train"])
-
-
-def _palette(prepared: Path) -> dict[str, list[float]]:
-    """Return mean and deviation of the training paintings' pixels in Lab: what Lab colour transfer aims at."""
-    crops = []
-    for entry in read_index(prepared)["train"]:
-        with Image.open(prepared / entry["file"]) as image:
-            crops.append(np.asarray(image))
-    mean, deviation = lab_statistics(crops)
-    return {"lab_mean": [float(v) for v in mean], "lab_std": [float(v) for v in deviation]}
-
-
-def _write_preview(folder: Path, stylizer: Stylizer, prepared: Path) -> None:
-    views = []
-    for entry in read_index(prepared)["test"][:_PREVIEW]:
-        with Image.open(prepared / entry["file"]) as image:
-            views.append(image.convert("RGB"))
-    data = io.BytesIO()
-    grid([views, [stylizer(view) for view in views]]).save(data, "JPEG", quality=90)
-    write_atomic(folder / "preview.jpg", data.getvalue())
 
 
 def _command() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pipeline.methods.base import Method
 from pipeline.methods.cut import CutMethod
+from pipeline.methods.dcgan import DcganMethod
 from pipeline.params import Params
 
-METHODS: dict[str, type[Method]] = {"cut": CutMethod}
+METHODS: dict[str, type[Method]] = {"cut": CutMethod, "dcgan": DcganMethod}
 
 
 def build_method(name: str, params: Params) -> Method:

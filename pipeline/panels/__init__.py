@@ -9,6 +9,9 @@ import torch
 
 from pipeline.catalogue import Task
 from pipeline.panels.base import Material, Panel
+from pipeline.panels.generation import generation
 from pipeline.panels.translation import translation
 
-PANELS: Mapping[Task, Callable[[Material, torch.Generator], Panel]] = MappingProxyType({"stylize": translation})
+PANELS: Mapping[Task, Callable[[Material, torch.Generator], Panel]] = MappingProxyType(
+    {"stylize": translation, "generate": generation}
+)
