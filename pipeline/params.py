@@ -236,6 +236,7 @@ class Evaluate:
     levels: Annotated[int, Between(1, 6)]  # of the pyramid
     bootstrap: Annotated[int, Between(20, 100_000)]  # resamples behind an interval
     features: Literal["auto", "inception", "vgg16", "judge"]  # of kernel distances
+    samples: Annotated[int, Between(2, 100_000)]  # images of a model that makes them out of noise
     gallery: Annotated[int, Between(1, 200)]  # before/after pairs in the report
 
 
@@ -255,6 +256,7 @@ class Gate:
     mode: Literal["not_worse", "better", "manual"]
     min_gap_closed: Annotated[float, Between(0, 1)]  # of the way from Lab transfer to held-out paintings
     min_structure: Annotated[float, Between(0, 1)]
+    min_spread: Annotated[float, Between(0, 1)]  # diversity of images out of noise; 1: as the paintings
     seed_noise: SeedNoise
     min_photographs: Annotated[int, Between(2, 100_000)]  # held out; fewer cannot carry an interval
     min_paintings: Annotated[int, Between(2, 100_000)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.catalogue import METHODS, facts_of
+from pipeline.catalogue import METHODS, Task, facts_of
 from pipeline.files import write_atomic
 from pipeline.params import OVERRIDABLE, Params, load_params, read_tree
 from pipeline.workspace import PHOTOS, Workspace, check_name
@@ -24,6 +24,11 @@ class Recipe:
     style: str
     warm_start: str
     overrides: Mapping[str, Any]
+
+    @property
+    def task(self) -> Task:
+        """What its model is for."""
+        return facts_of(self.method).task
 
     @property
     def collections(self) -> tuple[str, ...]:

@@ -144,7 +144,7 @@ def comparison(found: Mapping[str, Any], page: Path) -> None:
         better = labels.get(row["reading"].removesuffix(" is better"), "")  # nobody, unless beyond noise
         table.add_row(name, row["first"], row["second"], row["difference"], row["interval"], better)
     counts = found["counts"]
-    out.print(f"on {counts['photographs']} photographs and {counts['paintings']} paintings, paired:")
+    out.print(f"on {' and '.join(f'{count} {what}' for what, count in counts.items())}, paired:")
     for label, key in labels.items():
         out.print(f"  {key}: {label}", markup=False)
     out.print(table)
