@@ -120,6 +120,20 @@ def paintings(results: Sequence[Result], target: Path) -> int:
     return len(failed)
 
 
+def methods() -> None:
+    """Show every method, by task."""
+    from pipeline.catalogue import METHODS, does
+
+    for task in dict.fromkeys(facts.task for facts in METHODS.values()):
+        out.print(f"{task}: {does(task)}", markup=False)
+        for name, facts in METHODS.items():
+            if facts.task == task:
+                out.print(f"  {name}: {facts.what}", markup=False)
+                told = {"costs": facts.cost, "needs": facts.needs, "choose it": facts.choose}
+                for what, said in told.items():
+                    out.print(f"    {what}: {said}", markup=False)
+
+
 def metrics(found: Mapping[str, Any]) -> None:
     """Show metrics with their intervals beside the same figures of the controls."""
     controls: Mapping[str, Any] = found.get("controls", {})
