@@ -19,14 +19,14 @@ def smoke_params(**overlays: object) -> Params:
     return parse(merge(tree, overlays))
 
 
-def tiny_workspace(root: Path, **overlays: object) -> Workspace:
+def tiny_workspace(root: Path, method: str = "cut", **overlays: object) -> Workspace:
     """Write parameters, one recipe `dots` and its prepared collections; return the workspace."""
     (root / "pipeline").symlink_to(ROOT / "pipeline")
     (root / "dvc.yaml").write_text("stages: {}\n")
     workspace = Workspace(root)
     plain = json.loads(json.dumps(smoke_params(**overlays).tree()))  # YAML has no tuples
     workspace.params_file.write_text(yaml.safe_dump(plain))
-    recipe = {"method": "cut", "style": "dots", "warm_start": "none", "overrides": {}}
+    recipe = {"method": method, "style": "dots", "warm_start": "none", "overrides": {}}
     workspace.recipes_file.write_text(yaml.safe_dump({"styles": ["dots"], "recipes": {"dots": recipe}}))
     params = load_params(workspace.params_file)
     prepare_by_hand(workspace.prepared("photos"), "photos", params, seed=1)
