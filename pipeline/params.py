@@ -380,16 +380,29 @@ def _check_together(params: Params) -> None:
             f"cut.warmup_steps is {params.cut.warmup_steps} but train.steps is only {params.train.steps}; "
             f"set cut.warmup_steps below it"
         )
-    if params.dcgan.side > params.train.crop:
-        raise ValueError(
-            f"dcgan.side is {params.dcgan.side} px but crops for training have {params.train.crop} px; "
-            f"set dcgan.side to {params.train.crop} or less, or raise train.crop"
-        )
     multiple = 2**params.cut.generator.downsamplings
     if params.train.crop % multiple:
         raise ValueError(
             f"train.crop is {params.train.crop}, which is no multiple of {multiple} "
             f"(2 ** cut.generator.downsamplings); set it to {params.train.crop // multiple * multiple}"
+        )
+
+
+def check_method(params: Params, method: str) -> None:
+    """Return when parameters suit a method; of the methods that no recipe uses, nothing is asked.
+
+    Raises:
+        ValueError: what does not, and what to set.
+    """
+    if method == "dcgan" and params.dcgan.side > params.train.crop:
+        raise ValueError(
+            f"dcgan.side is {params.dcgan.side} px but crops for training have {params.train.crop} px; "
+            f"set dcgan.side to {params.train.crop} or less, or raise train.crop"
+        )
+    if method == "dcgan" and params.dcgan.r1 and params.train.compile:
+        raise ValueError(
+            "dcgan.r1 differentiates a gradient, which compiled networks cannot; set train.compile to false or "
+            "dcgan.r1 to 0"
         )
 
 

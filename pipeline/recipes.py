@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.catalogue import METHODS, Task, facts_of
 from pipeline.files import write_atomic
-from pipeline.params import OVERRIDABLE, Params, load_params, read_tree
+from pipeline.params import OVERRIDABLE, Params, check_method, load_params, read_tree
 from pipeline.workspace import PHOTOS, Workspace, check_name
 
 NO_WARM_START = "none"  # the name of the warm start that holds no networks
@@ -109,7 +109,9 @@ def recipe_params(workspace: Workspace, recipe: Recipe) -> Params:
     """
     load_params(workspace.params_file)  # so that a mistake in the file is not blamed on the recipe
     try:
-        return load_params(workspace.params_file, recipe.overrides)
+        params = load_params(workspace.params_file, recipe.overrides)
+        check_method(params, recipe.method)
+        return params
     except ValueError as error:
         raise ValueError(f"recipe {recipe.name!r}: {error}") from error
 

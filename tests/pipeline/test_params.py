@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.params import load_params, merge, parse, read_tree
-from pipeline.recipes import add_style, load_book, recipe_params, set_warm_start
+from pipeline.recipes import add_recipe, add_style, load_book, recipe_params, set_warm_start
 from pipeline.workspace import Workspace, check_name, find_workspace, slug
 
 ROOT = Path(__file__).parents[2]
@@ -248,3 +248,32 @@ def test_the_nearest_workspace_is_found(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     assert find_workspace(inner).root == tmp_path.resolve()
+
+
+SECOND = """# mine
+styles: [oil]  # one
+recipes:
+  oil:
+    method: cut
+    style: oil
+    warm_start: none
+    overrides: {}  # as they are
+# end
+"""
+
+
+def test_a_second_recipe_of_a_style_leaves_everything_else_to_the_letter(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.recipes_file.write_text(SECOND)
+    add_recipe(workspace, "oil-dcgan", "dcgan", "oil")
+    entry = "  oil-dcgan:\n    method: dcgan\n    style: oil\n    warm_start: none\n    overrides: {}\n"
+    assert workspace.recipes_file.read_text() == SECOND.replace("# end\n", entry + "# end\n")
+    made = load_book(workspace).recipe("oil-dcgan")
+    assert (made.task, made.collections) == ("generate", ("oil",))
+    assert load_book(workspace).recipe("oil").collections == ("photos", "oil")
+    with pytest.raises(ValueError, match="there is a recipe 'oil' already, of cut"):
+        add_recipe(workspace, "oil", "dcgan", "oil")
+    with pytest.raises(ValueError, match=r"unknown method 'gann'; choose one of cut, dcgan"):
+        add_recipe(workspace, "other", "gann", "oil")
+    with pytest.raises(ValueError, match="style 'ink' is not in"):
+        add_recipe(workspace, "other", "dcgan", "ink")
