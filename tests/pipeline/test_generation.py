@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_the_way_between_two_seeds_begins_and_ends_at_them(package: Path) -> Non
     one, other = (np.asarray(image).astype(int) for image in sampler([1, 2]))
     assert abs(way[0] - one).max() <= 1
     assert abs(way[-1] - other).max() <= 1
-    assert all(abs(a - b).max() > 0 for a, b in zip(way[:-1], way[1:], strict=True))
+    assert all(abs(a - b).max() > 0 for a, b in pairwise(way))
 
 
 @pytest.mark.parametrize(
