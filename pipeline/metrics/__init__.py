@@ -172,6 +172,7 @@ _DECLARED = (
         "How much brushwork and colour still varied over the last tenths of the training: the deviation of its "
         "distance over the snapshots, relative to their mean. Large: stopping elsewhere gives another model.",
         optional=True,
+        tasks=_BOTH,
     ),
     Metric(
         "distortion/mse",
