@@ -153,7 +153,7 @@ def test_the_packaged_network_is_the_averaged_one(name: str) -> None:
     else:
         given = torch.rand(2, 3, SIDE, SIDE) * 2 - 1
     with torch.no_grad():
-        assert torch.equal(built(given), average(given))
+        torch.testing.assert_close(built(given), average(given), rtol=1e-4, atol=1e-5)  # memory formats differ
 
 
 @pytest.mark.slow
