@@ -17,6 +17,7 @@ from pipeline.panels.base import BLIND, FLOOR, Material, Panel, Rule, apart, com
 PANEL = 64  # crops, and as many images
 _SIDE = 8  # the sample picture shows so many images a row, and as many rows
 _BATCH = 16  # images at a time
+_LEVELS, _COARSEST = 3, 8  # of the pyramid that distances look at, and the least side of a level, px
 
 
 class GenerationPanel(Panel):
@@ -66,10 +67,11 @@ class GenerationPanel(Panel):
         return torch.cat([network(some) for some in torch.split(latents, _BATCH)])
 
     def _far(self, images: Tensor, paintings: Tensor) -> list[float]:
+        levels = max(1, min(_LEVELS, (images.shape[2] // _COARSEST).bit_length()))
         return [
-            float(losses.g_texture(images, paintings, self._texture)),
+            float(losses.g_texture(images, paintings, self._texture, levels)),
             float(losses.g_palette(images, paintings, self._palette)),
-            float(losses.g_contrast(images, paintings)),
+            float(losses.g_contrast(images, paintings, levels)),
         ]
 
 
