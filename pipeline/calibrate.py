@@ -78,7 +78,8 @@ def measure(params: Params, method: str, progress: Callable[[int], None] | None 
     def timed(step: int) -> float:
         started = time.perf_counter()
         draw = step_randomness(params.seed, step)
-        batch = Batch(*(store.batch(settings.batch, settings.crop, draw) for _ in range(2)))
+        photos = store.batch(settings.batch, settings.crop, draw) if trainer.method.photographs else None
+        batch = Batch(photos, store.batch(settings.batch, settings.crop, draw))
         scalars(trainer.step(batch, step, draw))  # reading the losses waits for a GPU to finish
         return time.perf_counter() - started
 

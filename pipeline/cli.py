@@ -28,6 +28,10 @@ app = typer.Typer(
 )
 
 
+recipes_app = typer.Typer(help="The recipes: one a model to build.", no_args_is_help=True)
+app.add_typer(recipes_app, name="recipe")
+
+
 @dataclass(frozen=True)
 class Invocation:
     """The command line as it was typed, and the `-C` in it."""
@@ -299,13 +303,7 @@ def stylize(
     total = len(files.sources(given))  # a wrong path is told before torch is imported
     from pipeline.inference import Stylizer
 
-    if device not in ("cpu", "cuda"):
-        raise ValueError(f"--device {device}: choose cpu or cuda")
-    if device == "cuda":
-        from torch.cuda import is_available
-
-        if not is_available():
-            raise ValueError("--device cuda: no CUDA device is visible; leave the option out to paint on the CPU")
+    _check_device(device)
     stylizer = Stylizer.load(package.directory, device, package.expected)
     limits = files.picture_limits(workspace)
     results = []
@@ -315,6 +313,72 @@ def stylize(
             advance(len(results), total)
     if show.paintings(results, target):
         raise typer.Exit(1)
+
+
+def _check_device(device: str) -> None:
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"--device {device}: choose cpu or cuda")
+    if device == "cuda":
+        from torch.cuda import is_available
+
+        if not is_available():
+            raise ValueError("--device cuda: no CUDA device is visible; leave the option out to paint on the CPU")
+
+
+@app.command(epilog="Example: atelier generate monet-dcgan studies/ --count 64")
+def generate(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model (its champion), or a package folder.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A folder, or a picture for one sheet.")],
+    count: Annotated[int, typer.Option(min=1, help="How many images.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="The first image's; the others have the next ones.")] = 0,
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="Images on the way from the seed's image to the next seed's.")
+    ] = False,
+    truncation: Annotated[
+        float, typer.Option(min=0, max=1, help="1: as trained; less: nearer to the average, where a network has it.")
+    ] = 1.0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Make images out of noise with a model that does."""
+    from pipeline import stylize as files
+
+    package = files.find_package(context.obj.workspace_if_any(), model)
+    _check_device(device)
+    from pipeline.generate import generate as make
+    from pipeline.generation import Sampler
+
+    sampler = Sampler.load(package.directory, device, package.expected)
+    made = []
+    with show.file_progress(f"draw with {package.label}", say=count > 1) as advance:
+        for path in make(sampler, target, count, seed, interpolate=interpolate, truncation=truncation):
+            made.append(path)
+            advance(len(made), count)
+    out.print(f"{count} images: {shown(target)}", markup=False)
+
+
+@app.command(epilog="Example: atelier methods")
+def methods() -> None:
+    """List the methods: what each is for, what it costs and needs, and when to choose it."""
+    show.methods()
+
+
+@recipes_app.command("add", epilog="Example: atelier recipe add monet-dcgan --method dcgan --style monet")
+def add_recipe(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Of the recipe, and of the model that it makes.")],
+    method: Annotated[str, typer.Option(help="One that `atelier methods` lists.")],
+    style: Annotated[str, typer.Option(help="The style that it learns from.")],
+) -> None:
+    """Add a recipe for a style, so that `atelier retrain` builds a second model of it; comments stay."""
+    from pipeline import recipes
+    from pipeline.catalogue import facts_of
+
+    workspace = context.obj.workspace()
+    facts = facts_of(method)
+    recipes.add_recipe(workspace, name, method, style)
+    out.print(f"{name}: {method} on {style} ({facts.what}), in {shown(workspace.recipes_file)}", markup=False)
+    hint(workspace, f"retrain {name}")
 
 
 @app.command(epilog="Example: atelier evaluate --package models/monet --photos ~/photos --artworks ~/monet")
@@ -330,15 +394,17 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score any package on any folders, beside the controls."""
+    from pipeline.catalogue import require_task
     from pipeline.folders import params_for, score_folders
     from pipeline.held_out import judge_of
-    from pipeline.inference import read_config
+    from pipeline.inference import read_config, task_of
 
     workspace = context.obj.workspace_if_any() or Workspace(code_root())
     for folder in filter(None, (package, photos, artworks, training, judge)):
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
     config = read_config(package)
+    require_task(f"the package {package}", task_of(config), "stylize")
     params = params_for(workspace, config.get("recipe"))
     judge = judge or judge_of(workspace, config)
     metrics = score_folders(package, photos, artworks, params, training, judge)

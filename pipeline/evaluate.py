@@ -8,17 +8,52 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from pipeline import held_out
 from pipeline.entry import run_stage
 from pipeline.files import staged_directory, write_atomic, write_json
+from pipeline.generation import Sampler
 from pipeline.inference import Stylizer
+from pipeline.params import Params
 from pipeline.progress import Progress
-from pipeline.recipes import load_book, recipe_params
-from pipeline.reports import gallery, model_card, plots, report
+from pipeline.recipes import Recipe, load_book, recipe_params
+from pipeline.reports import gallery, model_card, plots, report, samples
+from pipeline.sampling import score_samples
 from pipeline.scoring import score, summary
 from pipeline.workspace import PHOTOS, Workspace, find_workspace
+
+
+@dataclass(frozen=True)
+class Task:
+    """What scoring one package needs."""
+
+    workspace: Workspace
+    recipe: Recipe
+    params: Params
+
+    @property
+    def package(self) -> Path:
+        """Where the package lies."""
+        return self.workspace.package(self.recipe.name)
+
+    @property
+    def snapshots(self) -> list[Path]:
+        """Earlier states of the model, from the end of its training."""
+        return sorted((self.workspace.trained(self.recipe.name) / "snapshots").glob("*.npz"))
+
+    def identify(self, figures: dict[str, Any], digest: str) -> dict[str, Any]:
+        """Return a metrics.json: figures, and what they are of."""
+        data = held_out.data_digest(self.workspace, self.recipe)
+        return figures | {"recipe": self.recipe.name, "package": digest, "data": data}
+
+
+Draft = Callable[[Path], None]
+"""Fills a report's folder, but for the page."""
 
 
 def main(recipe: str, workspace: Workspace) -> Path:
@@ -31,26 +66,11 @@ def main(recipe: str, workspace: Workspace) -> Path:
     """
     started = time.monotonic()
     entry = load_book(workspace).recipe(recipe)
-    params = recipe_params(workspace, entry)
-    settings = params.evaluate
-    stylizer = Stylizer.load(workspace.package(recipe))
-    images = held_out.of_workspace(workspace, entry, params)
-    bar = Progress(f"evaluate {recipe}", len(images.photographs))
-    snapshots = _snapshots(workspace.trained(recipe), stylizer)
-    scores = score(stylizer, images, settings, stylizer.config["palette"], bar.update, snapshots)
+    task = Task(workspace, entry, recipe_params(workspace, entry))
+    draft = _TASKS[entry.task](task)
     scored = time.monotonic()
-    metrics = scores.to_dict() | {
-        "recipe": recipe,
-        "package": stylizer.digest,
-        "data": held_out.data_digest(workspace, entry),
-    }
     with staged_directory(workspace.report(recipe)) as folder:
-        write_json(folder / "metrics.json", metrics)
-        write_json(folder / "summary.json", summary(metrics))
-        plots.write_plots(folder / "plots", metrics, scores)
-        gallery.write_gallery(folder / "gallery", stylizer, scores, workspace.collection(PHOTOS), settings.gallery)
-        gallery.write_sheets(folder / "sheets", folder / "gallery")
-        write_atomic(folder / "model_card.md", model_card.write(metrics, stylizer.config, entry))
+        draft(folder)
         write_atomic(folder / "report.html", report.render(folder, workspace.trained(recipe)))
     ended = time.monotonic()
     cost = {"scoring_seconds": round(scored - started, 2), "report_seconds": round(ended - scored, 2)}
@@ -58,9 +78,49 @@ def main(recipe: str, workspace: Workspace) -> Path:
     return workspace.report(recipe)
 
 
-def _snapshots(trained: Path, model: Stylizer) -> list[Stylizer]:
-    """Return earlier states of a model, from the end of its training."""
-    return [Stylizer.of_training(path, model.config) for path in sorted((trained / "snapshots").glob("*.npz"))]
+def _stylize(task: Task) -> Draft:
+    """Score a model that repaints photographs."""
+    workspace, settings = task.workspace, task.params.evaluate
+    stylizer = Stylizer.load(task.package)
+    images = held_out.of_workspace(workspace, task.recipe, task.params)
+    bar = Progress(f"evaluate {task.recipe.name}", len(images.photographs))
+    snapshots = [Stylizer.of_training(path, stylizer.config) for path in task.snapshots]
+    scores = score(stylizer, images, settings, stylizer.config["palette"], bar.update, snapshots)
+    metrics = task.identify(scores.to_dict(), stylizer.digest)
+
+    def draft(folder: Path) -> None:
+        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "summary.json", summary(metrics))
+        plots.write_plots(folder / "plots", metrics, scores)
+        gallery.write_gallery(folder / "gallery", stylizer, scores, workspace.collection(PHOTOS), settings.gallery)
+        gallery.write_sheets(folder / "sheets", folder / "gallery")
+        write_atomic(folder / "model_card.md", model_card.write(metrics, stylizer.config, task.recipe))
+
+    return draft
+
+
+def _generate(task: Task) -> Draft:
+    """Score a model that makes images out of noise."""
+    settings = task.params.evaluate
+    sampler = Sampler.load(task.package)
+    paintings = held_out.paintings_of_workspace(task.workspace, task.recipe, task.params)
+    bar = Progress(f"evaluate {task.recipe.name}", settings.samples)
+    snapshots = [Sampler.of_training(path, sampler.config) for path in task.snapshots]
+    scores = score_samples(sampler, paintings, settings, bar.update, snapshots)
+    metrics = task.identify(scores.to_dict(), sampler.digest)
+
+    def draft(folder: Path) -> None:
+        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "summary.json", summary(metrics))
+        samples.write_plots(folder / "plots", metrics)
+        samples.write_gallery(folder / "gallery", sampler, scores, 4 * settings.gallery)
+        samples.write_sheets(folder / "sheets", folder / "gallery")
+        write_atomic(folder / "model_card.md", samples.write_card(metrics, sampler.config, task.recipe))
+
+    return draft
+
+
+_TASKS: Mapping[str, Callable[[Task], Draft]] = MappingProxyType({"stylize": _stylize, "generate": _generate})
 
 
 def _command() -> None:

@@ -5,37 +5,19 @@ Intervals are 95 %. A rule that lacks a number refuses: what was not measured wa
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
-from pipeline.metrics import metric
-from pipeline.metrics.memorisation import COPY
+from pipeline.gate_generation import generation_rules
+from pipeline.gate_rules import COMPARED as COMPARED
+from pipeline.gate_rules import MOST_COPIED as MOST_COPIED
+from pipeline.gate_rules import Rule, against, closer, copies, how_many, scores
 from pipeline.params import Gate
 from pipeline.sanity import JUDGED, problems
 from pipeline.scoresheet import Estimate, ScoreSheet, Tree
 
-# Metrics that a model may not be worse in than the champion, beyond noise.
-COMPARED: Mapping[str, str] = MappingProxyType(
-    {"style/patch_swd": "style", "style/texture_swd": "texture", "content/structure": "structure"}
-)
-"""Metric -> its name in `gate.seed_noise`."""
-MOST_COPIED = 0.05  # of the outputs; of honest models' none was one, with the nearest at twice `COPY`
-_HOPELESS = 30.0  # times narrower than it is: nobody has the 900 times as many images that this takes
 _PALETTE, _TEXTURE, _LUMINANCE = "style/palette", "style/texture_swd", "judge/luminance"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule's outcome: the sentence says what was found and what it was held against."""
-
-    name: str
-    passed: bool
-    sentence: str
-    value: float | None = None
-    bound: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +36,8 @@ class Verdict:
 def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree | None = None) -> Verdict:
     """Return the verdict on a model.
 
-    The rules, all of which must pass; differences are paired:
+    The rules of a model that makes images out of noise stand in `gate_generation`; those of one that repaints are
+    these. All must pass; differences are paired:
 
     - style: photograph - model of `style/patch_swd` has its lower bound above 0;
     - texture: lab_transfer - model of `style/texture_swd` has its lower bound above 0, and the model closes at least
@@ -75,19 +58,28 @@ def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree |
         anchor: the same against the last version that a person approved; None when there is none.
     """
     sheet = ScoreSheet(metrics)
+    rules = generation_rules if sheet.task == "generate" else _stylize_rules
+    return _verdict(rules(sheet, comparison, settings, anchor))
+
+
+def _stylize_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate, anchor: Tree | None) -> list[Rule]:
     rules = [
-        _closer("style", sheet, "photograph", "style/patch_swd", "the untouched photograph's"),
+        closer("style", sheet, "photograph", "style/patch_swd", "the untouched photograph's"),
         _texture(sheet, settings),
         _structure(sheet, settings),
         _judge(sheet, settings),
         _palette(sheet),
-        _copies(sheet),
+        copies(sheet),
         _sane(sheet, settings),
-        _against("champion", sheet, comparison, settings),
+        against("champion", sheet, comparison, settings),
     ]
     if anchor is not None:
         # Only the champion has to be beaten; the anchor stops a slow decline in steps too small to see.
-        rules.append(_against("anchor", sheet, anchor, replace(settings, mode="not_worse")))
+        rules.append(against("anchor", sheet, anchor, replace(settings, mode="not_worse")))
+    return rules
+
+
+def _verdict(rules: Sequence[Rule]) -> Verdict:
     failed = [rule for rule in rules if not rule.passed]
     if failed:
         sentence = "Refused: " + " ".join(rule.sentence for rule in failed)
@@ -96,28 +88,8 @@ def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree |
     return Verdict(not failed, sentence, tuple(rules))
 
 
-def _closer(name: str, sheet: ScoreSheet, control: str, figure: str, whose: str) -> Rule:
-    title = metric(figure).title.lower()
-    found = sheet.difference(f"{control} - model", figure)
-    if found is None:
-        return Rule(name, False, f"How {title} compares with {whose} was not measured.", None, 0.0)
-    scores = _scores(sheet, control, figure)
-    if found.low > 0:
-        sentence = f"The model's {title} is closer to the paintings than {whose}, by {found}{scores}."
-        return Rule(name, True, sentence, found.low, 0.0)
-    if found.value > 0:
-        advice = _how_many(sheet, found.value, found.value - found.low)
-        sentence = (
-            f"The model's {title} seems closer to the paintings than {whose}, by {found}{scores}, "
-            f"but the interval reaches 0{advice}."
-        )
-    else:
-        sentence = f"The model's {title} is no closer to the paintings than {whose}: by {found}{scores}."
-    return Rule(name, False, sentence, found.low, 0.0)
-
-
 def _texture(sheet: ScoreSheet, settings: Gate) -> Rule:
-    rule = _closer("texture", sheet, "lab_transfer", _TEXTURE, "Lab colour transfer's")
+    rule = closer("texture", sheet, "lab_transfer", _TEXTURE, "Lab colour transfer's")
     model, lab, paintings = (sheet.value(_TEXTURE, control) for control in (None, "lab_transfer", "paintings"))
     if model is None or lab is None or paintings is None:
         missing = "How much of the gap from Lab colour transfer to held-out paintings it closes was not measured."
@@ -168,16 +140,16 @@ def _judge(sheet: ScoreSheet, settings: Gate) -> Rule:
 def _deception(sheet: ScoreSheet, found: Estimate) -> Rule:
     """Return whether the judge is deceived more often than by Lab transfer."""
     more = Estimate(-found.value, -found.high, -found.low)
-    scores = _scores(sheet, "lab_transfer", _LUMINANCE, "rate")
+    told = scores(sheet, "lab_transfer", _LUMINANCE, "rate")
     what = "By luminance the judge takes the model's outputs for paintings"
     if more.low > 0:
-        sentence = f"{what} more often than Lab colour transfer's, by {more}{scores}."
+        sentence = f"{what} more often than Lab colour transfer's, by {more}{told}."
     elif more.value > 0:
-        advice = _how_many(sheet, more.value, more.value - more.low)
-        seems = f"{what} seemingly more often than Lab colour transfer's, by {more}{scores}"
+        advice = how_many(sheet, more.value, more.value - more.low)
+        seems = f"{what} seemingly more often than Lab colour transfer's, by {more}{told}"
         sentence = f"{seems}, but the interval reaches 0{advice}."
     else:
-        sentence = f"{what} no more often than Lab colour transfer's: by {more}{scores}."
+        sentence = f"{what} no more often than Lab colour transfer's: by {more}{told}."
     return Rule("judge", more.low > 0, sentence, more.low, 0.0)
 
 
@@ -218,34 +190,16 @@ def _palette(sheet: ScoreSheet) -> Rule:
     if found is None:
         sentence = "How the palette compares with the untouched photograph's was not measured."
         return Rule("palette", False, sentence, None, 0.0)
-    scores = _scores(sheet, "photograph", _PALETTE)
+    told = scores(sheet, "photograph", _PALETTE)
     if found.high < 0:
         farther = Estimate(-found.value, -found.high, -found.low)
         sentence = (
-            f"The model's palette is farther from the paintings than the photographs' own, by {farther}{scores}."
+            f"The model's palette is farther from the paintings than the photographs' own, by {farther}{told}."
         )
         return Rule("palette", False, sentence, found.high, 0.0)
     word = "closer to" if found.low > 0 else "not clearly farther from"
-    sentence = f"The model's palette is {word} the paintings than the photographs' own: closer by {found}{scores}."
+    sentence = f"The model's palette is {word} the paintings than the photographs' own: closer by {found}{told}."
     return Rule("palette", True, sentence, found.high, 0.0)
-
-
-def _copies(sheet: ScoreSheet) -> Rule:
-    value, copied = sheet.value("memorisation/nearest_train"), sheet.check("copied")
-    if value is None or copied is None:
-        sentence = "How near the outputs are to the training paintings was not measured."
-        return Rule("copies", False, sentence, None, COPY)
-    distance = f"they lie {value:.2f} times as far from the nearest one as held-out paintings do"
-    if value < COPY:
-        sentence = f"The outputs are copies of training paintings: {distance}; at least {COPY:g} is asked."
-        return Rule("copies", False, sentence, value, COPY)
-    if copied > MOST_COPIED:
-        sentence = (
-            f"{copied:.1%} of the outputs are copies of training paintings, nearer to one than {COPY:g} of held-out "
-            f"paintings' distance; at most {MOST_COPIED:.1%} may be."
-        )
-        return Rule("copies", False, sentence, copied, MOST_COPIED)
-    return Rule("copies", True, f"The outputs are no copies of training paintings: {distance}.", value, COPY)
 
 
 def _sane(sheet: ScoreSheet, settings: Gate) -> Rule:
@@ -260,94 +214,3 @@ def _sane(sheet: ScoreSheet, settings: Gate) -> Rule:
     )
 
 
-def _against(whom: str, sheet: ScoreSheet, comparison: Tree | None, settings: Gate) -> Rule:
-    """Return the rule about another model, from paired differences `champion - model` of `COMPARED`.
-
-    Worse beyond noise: the whole interval of the difference lies on the worse side of `gate.seed_noise`, since an
-    interval over images knows nothing of how much another seed would change. For a distance (lower is better) that is
-    high < -noise, for structure (higher is better) low > noise.
-
-    - not_worse: worse beyond noise in none of them.
-    - better: that, and `style/patch_swd` better beyond noise (low > 0).
-    - manual: never passes; a person promotes.
-
-    Without a champion, not_worse and better pass. What other networks saw is compared with nothing.
-    """
-    mode = settings.mode
-    if mode == "manual":
-        return Rule(whom, False, "gate.mode is manual: a person decides, with `atelier promote`.")
-    if comparison is None:
-        return Rule(whom, True, f"There is no {whom} yet.")
-    other = ScoreSheet(comparison)
-    if strangers := _strangers(sheet, other):
-        return Rule(
-            whom,
-            False,
-            f"The comparison with the {whom} says nothing, for other networks looked: {strangers}. "
-            f"`dvc repro -f evaluate@RECIPE` scores the model with today's networks.",
-        )
-    differences = {name: other.difference("champion - model", name) for name in COMPARED}
-    unknown = [name for name, found in differences.items() if found is None]
-    style = differences["style/patch_swd"]
-    if unknown or style is None:
-        return Rule(whom, False, f"The comparison with the {whom} lacks {', '.join(unknown)}.")
-    noise = asdict(settings.seed_noise)
-    worse = [
-        _by_how_much(name, found)
-        for name, found in differences.items()
-        if found and _worse(name, found, noise[COMPARED[name]])
-    ]
-    if worse:
-        return Rule(whom, False, f"The model is worse than the {whom} beyond noise: {', '.join(worse)}.")
-    if mode == "better" and style.low <= 0:
-        sentence = f"gate.mode is better, and the model is not beyond noise better than the {whom}: "
-        return Rule(whom, False, f"{sentence}style closer by {style}.", style.low, 0.0)
-    word = "better than" if style.low > 0 else "not worse than"
-    sentence = f"The model is {word} the {whom}: style closer by {style}."
-    return Rule(whom, True, sentence, style.low if mode == "better" else style.high, 0.0)
-
-
-def _strangers(sheet: ScoreSheet, other: ScoreSheet) -> str:
-    """Return which networks looked at only one of two models; nothing where either does not say."""
-    ours, theirs = sheet.observers(), other.observers()
-    if ours is None or theirs is None:
-        return ""
-    kinds = [kind for kind in {**ours, **theirs} if ours.get(kind) != theirs.get(kind)]
-    return ", ".join(f"{kind} {theirs.get(kind) or 'none'} there, {ours.get(kind) or 'none'} here" for kind in kinds)
-
-
-def _worse(name: str, found: Estimate, noise: float) -> bool:
-    return found.high < -noise if metric(name).direction == "lower" else found.low > noise
-
-
-def _by_how_much(name: str, found: Estimate) -> str:
-    least, most = sorted((abs(found.low), abs(found.high)))  # all of it lies on one side of 0
-    return f"{metric(name).title.lower()} by {Estimate(abs(found.value), least, most)}"
-
-
-def _scores(sheet: ScoreSheet, control: str, figure: str, word: str = "distance") -> str:
-    """Return a clause with the two figures that a difference is of."""
-    model, other = sheet.value(figure), sheet.value(figure, control)
-    return "" if model is None or other is None else f" ({word} {model:.3g} against {other:.3g})"
-
-
-def _how_many(sheet: ScoreSheet, effect: float, reach: float) -> str:
-    """Return a clause saying how many images would do: an interval narrows with the square root of their number.
-
-    Args:
-        sheet: for the numbers of images that there were.
-        effect: the difference, above 0.
-        reach: how far its interval reaches towards 0, at least `effect`.
-    """
-    counts = {kind: sheet.count(kind) for kind in ("photographs", "paintings")}
-    if reach > _HOPELESS * effect:
-        return "; no number of images that anyone has would settle it"
-    wanted = {
-        kind: math.ceil(count * (reach / effect) ** 2) + 1 for kind, count in counts.items() if count is not None
-    }
-    if len(wanted) < len(counts):
-        return ""
-    return (
-        f"; about {wanted['photographs']} held-out photographs and {wanted['paintings']} paintings would settle a "
-        f"difference of this size ({counts['photographs']} and {counts['paintings']} were there)"
-    )

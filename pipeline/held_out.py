@@ -19,6 +19,7 @@ from pipeline.observers.pretrained import lpips
 from pipeline.observers.weights import find_weights
 from pipeline.params import Params
 from pipeline.recipes import Recipe
+from pipeline.sampling import Paintings
 from pipeline.scoring import HeldOut, View
 from pipeline.workspace import PHOTOS, Workspace
 
@@ -34,6 +35,19 @@ def of_workspace(workspace: Workspace, recipe: Recipe, params: Params) -> HeldOu
     most = params.evaluate.max_images
     observers = observers_at_hand(params, workspace.judge(recipe.style))
     return HeldOut.of(_views(photos, most), _views(paintings, most), _crops(paintings), observers)
+
+
+def paintings_of_workspace(workspace: Workspace, recipe: Recipe, params: Params) -> Paintings:
+    """Return the held-out paintings and training crops of a recipe that makes images out of noise.
+
+    Raises:
+        ValueError: as `of_workspace`.
+    """
+    prepared = workspace.prepared(recipe.style)
+    index = read_index(prepared)
+    held_out = HeldOut.of((), _views(prepared, params.evaluate.max_images)).paintings
+    total = len(index["train"]) * index["crops_per_image"]
+    return Paintings(held_out, _crops(prepared), total, observers_at_hand(params, workspace.judge(recipe.style)))
 
 
 def observers_at_hand(params: Params, judge_folder: Path | None) -> Observers:
@@ -60,8 +74,8 @@ def judge_of(workspace: Workspace, config: Mapping[str, Any]) -> Path | None:
 
 
 def data_digest(workspace: Workspace, recipe: Recipe) -> str:
-    """Return one digest of the prepared photographs and paintings: which images, in which split, prepared how."""
-    return digest_json({name: read_index(workspace.prepared(name)) for name in (PHOTOS, recipe.style)})
+    """Return one digest of what a recipe learns from: which images, in which split, prepared how."""
+    return digest_json({name: read_index(workspace.prepared(name)) for name in recipe.collections})
 
 
 def _views(prepared: Path, most: int) -> list[View]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.catalogue import Task, require_task
 from pipeline.files import digest_json, read_json, sha256_file
 from pipeline.images import to_image, to_tensor
+from pipeline.networks.dcgan import DcganGenerator
 from pipeline.networks.generators import ResnetGenerator
 
-NETWORKS: dict[str, type[nn.Module]] = {"resnet": ResnetGenerator}
+NETWORKS: dict[str, type[nn.Module]] = {"resnet": ResnetGenerator, "dcgan": DcganGenerator}
 # Strokes keep a share of the picture that was learnt at `view` px. Painted this much larger they are finer than in
 # the artworks but still plainly strokes, and the picture is sharper; at twice they shrink out of sight.
 _LARGEST = 1.4
@@ -48,16 +51,11 @@ class Stylizer:
             expected: the package digest it must have, recorded outside of the folder.
 
         Raises:
-            ValueError: a file is missing or changed, or the package is not the expected one.
+            ValueError: a file is missing or changed, the package is not the expected one, or does not repaint.
         """
-        digest = verify_package(package, expected)
-        config = read_config(package)
-        network, reverse = build_network(config["network"]), None
-        network.load_state_dict(load_file(package / "generator.safetensors"))
-        if config.get("reverse"):  # packages of before have no such entry
-            reverse = build_network(config["network"])
-            reverse.load_state_dict(load_file(package / "reverse.safetensors"))
-        return cls(network, config, digest, torch.device(device), reverse)
+        config, digest = open_package(package, "stylize", expected)
+        reverse = load_network(package, config, "reverse") if config.get("reverse") else None
+        return cls(load_network(package, config), config, digest, torch.device(device), reverse)
 
     @classmethod
     def of_training(cls, networks: Path, config: dict[str, Any]) -> Stylizer:
@@ -125,6 +123,35 @@ class Stylizer:
         small = image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
         painted = to_image(self.paint_tensor(to_tensor(small)[None], reverse)[0].cpu())
         return painted if size == image.size else painted.resize(image.size, Image.Resampling.LANCZOS)
+
+
+def open_package(package: Path, task: Task, expected: str | None = None) -> tuple[dict[str, Any], str]:
+    """Return config and digest of a package folder, after checking every file against its manifest.
+
+    Args:
+        package: folder made by the package stage.
+        task: what the package must be for.
+        expected: the package digest it must have, recorded outside of the folder.
+
+    Raises:
+        ValueError: a file is missing or changed, the package is not the expected one, or is for another task.
+    """
+    digest = verify_package(package, expected)
+    config = read_config(package)
+    require_task(f"the package {package}", task_of(config), task)
+    return config, digest
+
+
+def load_network(package: Path, config: Mapping[str, Any], name: str = "generator") -> nn.Module:
+    """Return a network of a package that `open_package` has checked: `generator`, or `reverse` where there is one."""
+    network = build_network(config["network"])
+    network.load_state_dict(load_file(package / f"{name}.safetensors"))
+    return network
+
+
+def task_of(config: Mapping[str, Any]) -> str:
+    """Return what a package of this config is for; those of before there were others say nothing of it."""
+    return str(config.get("task", "stylize"))
 
 
 def build_network(description: dict[str, Any]) -> nn.Module:

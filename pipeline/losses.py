@@ -197,6 +197,18 @@ def g_smoothness(output: Tensor) -> Tensor:
     return output.diff(dim=2).abs().mean() + output.diff(dim=3).abs().mean()
 
 
+@_exact
+def d_r1(real: Tensor, images: Tensor) -> Tensor:
+    """E|grad_x D(x)|^2 / 2, at real images alone (Mescheder et al. 2018, eq. 9, for gamma of 1).
+
+    Args:
+        real: D's scores, of any shape; no image's may depend on another image.
+        images: what they are of, (N, 3, H, W), requiring gradients.
+    """
+    (slope,) = torch.autograd.grad(real.sum(), images, create_graph=True)
+    return slope.square().flatten(1).sum(1).mean() / 2
+
+
 def luminance(x: Tensor) -> Tensor:
     """Return (N, 1, H, W) Rec. 601 luma of (N, 3, H, W), in the range of the input."""
     red, green, blue = x.unbind(1)

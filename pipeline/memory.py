@@ -71,8 +71,9 @@ def _take_step(params: Params, method: str, device: torch.device, batch: int) ->
     trainer.method.warmed = True  # no warm-up: its steps need less
     side = params.train.crop
     images = torch.zeros(batch, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
+    given = Batch(images if trainer.method.photographs else None, images)
     for step in range(2):  # the first step makes the moments, the second has to hold them from its beginning
-        trainer.step(Batch(images, images), step, step_randomness(params.seed, step))
+        trainer.step(given, step, step_randomness(params.seed, step))
     trainer.health()  # waits for the device
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import copy
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pipeline.catalogue import METHODS
 
 Tree = dict[str, Any]
 
@@ -22,6 +25,13 @@ class Between:
 
     low: float
     high: float
+
+
+Adversarial: TypeAlias = Literal["minimax", "non_saturating", "lsgan", "hinge"]
+"""The adversarial losses by name, see `pipeline.losses`."""
+
+Weight: TypeAlias = Annotated[float, Between(0, 1000)]
+"""Weight of a loss; 0 leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,14 @@ class Collapse:
 
 
 @dataclass(frozen=True)
+class Converged:
+    """When training ends before its last step: at a watch of which nothing better came for a while."""
+
+    window: Annotated[int, Between(0, 1000)]  # watches without an improvement; 0: train all steps
+    tolerance: Annotated[float, Between(0, 1)]  # a better validation counts if it is lower by this share
+
+
+@dataclass(frozen=True)
 class Train:
     """The loop, whatever the method."""
 
@@ -119,6 +137,7 @@ class Train:
     sample_every: Annotated[int, Between(1, 1_000_000)]
     watch_every: Annotated[int, Between(1, 1_000_000)]  # looks at a fixed panel, see `pipeline.collapse`
     collapse: Collapse
+    converged: Converged
     package: Literal["last", "best"]  # networks: those of the last step, or of the best watch
     checkpoint_every: Annotated[int, Between(1, 1_000_000)]  # also where a rollback goes back to
     keep_checkpoints: Annotated[int, Between(1, 100)]
@@ -147,13 +166,6 @@ class Discriminator:
     layers: Annotated[int, Between(1, 6)]
     spectral_norm: bool
     scale: Annotated[float, Between(0.01, 1000)]  # of the scores
-
-
-Adversarial = Literal["minimax", "non_saturating", "lsgan", "hinge"]
-"""The adversarial losses by name, see `pipeline.losses`."""
-
-Weight = Annotated[float, Between(0, 1000)]
-"""Weight of a loss; 0 leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +229,33 @@ class CycleGan:
 
 
 @dataclass(frozen=True)
+class DcganGenerator:
+    """Transposed convolutions."""
+
+    channels: Annotated[int, Between(2, 512)]  # before the last layer, doubled at each halving of the side
+
+
+@dataclass(frozen=True)
+class DcganDiscriminator:
+    """Strided convolutions."""
+
+    channels: Annotated[int, Between(2, 512)]  # after the first layer, doubled at each halving of the side
+    normalise: Literal["batch", "spectral", "none"]
+
+
+@dataclass(frozen=True)
+class Dcgan:
+    """Images out of noise."""
+
+    side: Literal[8, 16, 32, 64, 128]  # px of the images; train.crop at least
+    latent: Annotated[int, Between(1, 4096)]
+    generator: DcganGenerator
+    discriminator: DcganDiscriminator
+    gan: Adversarial
+    r1: Annotated[float, Between(0, 1000)]  # gamma of R1; 0: none
+
+
+@dataclass(frozen=True)
 class Judge:
     """The frozen judge of a style, see `pipeline.judge`."""
 
@@ -236,6 +275,7 @@ class Evaluate:
     levels: Annotated[int, Between(1, 6)]  # of the pyramid
     bootstrap: Annotated[int, Between(20, 100_000)]  # resamples behind an interval
     features: Literal["auto", "inception", "vgg16", "judge"]  # of kernel distances
+    samples: Annotated[int, Between(2, 100_000)]  # images of a model that makes them out of noise
     gallery: Annotated[int, Between(1, 200)]  # before/after pairs in the report
 
 
@@ -255,6 +295,7 @@ class Gate:
     mode: Literal["not_worse", "better", "manual"]
     min_gap_closed: Annotated[float, Between(0, 1)]  # of the way from Lab transfer to held-out paintings
     min_structure: Annotated[float, Between(0, 1)]
+    min_spread: Annotated[float, Between(0, 1)]  # diversity of images out of noise; 1: as the paintings
     seed_noise: SeedNoise
     min_photographs: Annotated[int, Between(2, 100_000)]  # held out; fewer cannot carry an interval
     min_paintings: Annotated[int, Between(2, 100_000)]
@@ -290,6 +331,7 @@ class Params:
     cut: Cut
     fastcut: Cut
     cyclegan: CycleGan
+    dcgan: Dcgan
     judge: Judge
     evaluate: Evaluate
     gate: Gate
@@ -301,7 +343,7 @@ class Params:
         return asdict(self)
 
 
-OVERRIDABLE = ("seed", "train", "cut", "fastcut", "cyclegan", "evaluate")
+OVERRIDABLE = ("seed", "train", *METHODS, "evaluate")
 
 
 def read_tree(path: Path) -> Tree:
@@ -374,29 +416,62 @@ def _check_together(params: Params) -> None:
             f"train.crop is {params.train.crop} px but stored crops have {params.prepare.crop} px; "
             f"set train.crop to {params.prepare.crop} or less, or raise prepare.crop"
         )
-    for name, cut in (("cut", params.cut), ("fastcut", params.fastcut)):
-        if cut.warmup_steps >= params.train.steps:
-            raise ValueError(
-                f"{name}.warmup_steps is {cut.warmup_steps} but train.steps is only {params.train.steps}; "
-                f"set {name}.warmup_steps below it"
-            )
-        _check_levels(name, cut)
-    for name, method in (("cut", params.cut), ("fastcut", params.fastcut), ("cyclegan", params.cyclegan)):
-        multiple = 2**method.generator.downsamplings
-        if params.train.crop % multiple:
-            raise ValueError(
-                f"train.crop is {params.train.crop}, which is no multiple of {multiple} "
-                f"(2 ** {name}.generator.downsamplings); set it to {params.train.crop // multiple * multiple}"
-            )
 
 
-def _check_levels(name: str, cut: Cut) -> None:
+def check_method(params: Params, method: str) -> None:
+    """Return when parameters suit a method; of the methods that no recipe uses, nothing is asked.
+
+    Raises:
+        ValueError: what does not, and what to set.
+    """
+    _CHECKS[method](params)
+
+
+def _check_contrastive(name: str, cut: Cut, train: Train) -> None:
+    if cut.warmup_steps >= train.steps:
+        raise ValueError(
+            f"{name}.warmup_steps is {cut.warmup_steps} but train.steps is only {train.steps}; "
+            f"set {name}.warmup_steps below it"
+        )
     known = ["image", "stem", *(f"down{i + 1}" for i in range(cut.generator.downsamplings))]
     known += [*(f"block{i + 1}" for i in range(cut.generator.blocks)), "middle", "end"]
     wrong = [level for level in cut.nce_layers if level not in known]
     if wrong or not cut.nce_layers or len(set(cut.nce_layers)) < len(cut.nce_layers):
         what = f"names {wrong[0]!r}" if wrong else "names none" if not cut.nce_layers else "names one twice"
         raise ValueError(f"'{name}.nce_layers' {what}; choose each once of those there are: {', '.join(known)}")
+    _check_crop(name, cut.generator, train)
+
+
+def _check_crop(name: str, generator: Generator, train: Train) -> None:
+    multiple = 2**generator.downsamplings
+    if train.crop % multiple:
+        raise ValueError(
+            f"train.crop is {train.crop}, which is no multiple of {multiple} (2 ** {name}.generator.downsamplings); "
+            f"set it to {train.crop // multiple * multiple}"
+        )
+
+
+def _check_dcgan(dcgan: Dcgan, train: Train) -> None:
+    if dcgan.side > train.crop:
+        raise ValueError(
+            f"dcgan.side is {dcgan.side} px but crops for training have {train.crop} px; "
+            f"set dcgan.side to {train.crop} or less, or raise train.crop"
+        )
+    if dcgan.r1 and train.compile:
+        raise ValueError(
+            "dcgan.r1 differentiates a gradient, which compiled networks cannot; set train.compile to false or "
+            "dcgan.r1 to 0"
+        )
+
+
+_CHECKS: Mapping[str, Callable[[Params], None]] = MappingProxyType(
+    {
+        "cut": lambda params: _check_contrastive("cut", params.cut, params.train),
+        "fastcut": lambda params: _check_contrastive("fastcut", params.fastcut, params.train),
+        "cyclegan": lambda params: _check_crop("cyclegan", params.cyclegan.generator, params.train),
+        "dcgan": lambda params: _check_dcgan(params.dcgan, params.train),
+    }
+)
 
 
 def _parse_dataclass(kind: Any, tree: Any, where: str) -> Any:

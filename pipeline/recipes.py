@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.catalogue import METHODS, Task, facts_of
 from pipeline.files import write_atomic
-from pipeline.params import OVERRIDABLE, Params, load_params, read_tree
-from pipeline.workspace import Workspace, check_name
+from pipeline.params import OVERRIDABLE, Params, check_method, load_params, read_tree
+from pipeline.workspace import PHOTOS, Workspace, check_name
 
-METHODS = ("cut", "fastcut", "cyclegan")
 NO_WARM_START = "none"  # the name of the warm start that holds no networks
 _KEYS = ("method", "style", "warm_start", "overrides")
 
@@ -24,6 +24,16 @@ class Recipe:
     style: str
     warm_start: str
     overrides: Mapping[str, Any]
+
+    @property
+    def task(self) -> Task:
+        """What its model is for."""
+        return facts_of(self.method).task
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """The collections that it learns from: the style, and the photographs first where its method needs them."""
+        return (PHOTOS, self.style) if facts_of(self.method).photographs else (self.style,)
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,9 @@ def recipe_params(workspace: Workspace, recipe: Recipe) -> Params:
     """
     load_params(workspace.params_file)  # so that a mistake in the file is not blamed on the recipe
     try:
-        return load_params(workspace.params_file, recipe.overrides)
+        params = load_params(workspace.params_file, recipe.overrides)
+        check_method(params, recipe.method)
+        return params
     except ValueError as error:
         raise ValueError(f"recipe {recipe.name!r}: {error}") from error
 
@@ -150,35 +162,80 @@ def add_style(workspace: Workspace, style: str, method: str = "cut", warm_start:
     recipe = {"method": method, "style": style, "warm_start": warm_start, "overrides": {}}
     if style not in book.recipes:
         after["recipes"] = {**(after["recipes"] or {}), style: recipe}
-    changed = _added(text, recipe, with_recipe=style not in book.recipes)
-    try:
-        right = yaml.safe_load(changed) == after
-    except yaml.YAMLError:
-        right = False
-    if not right:
+    nodes = _nodes(text)
+    edits = [_appended(text, nodes["styles"], 0, [f"- {_scalar(style)}"], _scalar(style))]
+    if style not in book.recipes:
+        edits.append(_recipe_edit(text, nodes["recipes"], style, recipe))
+    if not _write(workspace, text, edits, after):
         raise ValueError(
             f"recipes.yaml is written in a way that style {style!r} cannot be added to; add it by hand: to `styles`, "
             f"and to `recipes` with {recipe}"
         )
-    write_atomic(workspace.recipes_file, changed)
     return True
 
 
-def _added(text: str, recipe: Mapping[str, Any], *, with_recipe: bool) -> str:
-    """Return recipes.yaml with lines, or items in brackets, for a style and its recipe."""
+def add_recipe(workspace: Workspace, name: str, method: str, style: str, warm_start: str = NO_WARM_START) -> None:
+    """Add a recipe for a style that is there. Everything that stands in recipes.yaml, comments too, stays.
+
+    Args:
+        workspace: whose recipes.
+        name: of the recipe, and of the model that it makes.
+        method: see `pipeline.catalogue`.
+        style: the collection that it learns from.
+        warm_start: what it begins with.
+
+    Raises:
+        ValueError: the name is taken or will not do, the method or the style is unknown, or the file is wrong or
+            written in a way that this cannot add to.
+    """
+    check_name(name, "recipe")
+    book = load_book(workspace)
+    if name in book.recipes:
+        raise ValueError(f"there is a recipe {name!r} already, of {book.recipes[name].method}; choose another name")
+    recipe = {"method": method, "style": style, "warm_start": warm_start, "overrides": {}}
+    _recipe(name, recipe, book.styles)
+    import yaml  # here for the same reason as in params.read_tree
+
+    text = workspace.recipes_file.read_bytes().decode()
+    after = yaml.safe_load(text)
+    after["recipes"] = {**(after["recipes"] or {}), name: recipe}
+    if not _write(workspace, text, [_recipe_edit(text, _nodes(text)["recipes"], name, recipe)], after):
+        raise ValueError(
+            f"recipes.yaml is written in a way that recipe {name!r} cannot be added to; add it by hand: {recipe}"
+        )
+
+
+_Edit = tuple[int, int, str]  # start, end, and what comes there
+
+
+def _nodes(text: str) -> dict[str, Any]:
+    """Return the two parts of recipes.yaml, which know where they stand in the text."""
     import yaml
 
-    name = _scalar(recipe["style"])
-    root: Any = yaml.compose(text, yaml.SafeLoader)  # its nodes know where they stand in the text
-    nodes = {key.value: node for key, node in root.value}
+    root: Any = yaml.compose(text, yaml.SafeLoader)
+    return {key.value: node for key, node in root.value}
+
+
+def _recipe_edit(text: str, node: Any, name: str, recipe: Mapping[str, Any]) -> _Edit:
     entry = (*(f"{key}: {_scalar(recipe[key])}" for key in ("method", "style", "warm_start")), "overrides: {}")
-    edits = [_appended(text, nodes["styles"], 0, [f"- {name}"], name)]
-    if with_recipe:
-        lines = [f"{name}:", *(f"  {line}" for line in entry)]
-        edits.append(_appended(text, nodes["recipes"], 2, lines, f"{name}: {{{', '.join(entry)}}}"))
+    called = _scalar(name)
+    lines = [f"{called}:", *(f"  {line}" for line in entry)]
+    return _appended(text, node, 2, lines, f"{called}: {{{', '.join(entry)}}}")
+
+
+def _write(workspace: Workspace, text: str, edits: Sequence[_Edit], after: Mapping[str, Any]) -> bool:
+    """Write recipes.yaml with edits if it then reads as it is to; return whether it does."""
+    import yaml
+
     for start, end, new in sorted(edits, reverse=True):  # from the end, so that the places stay right
         text = text[:start] + new + text[end:]
-    return text
+    try:
+        if yaml.safe_load(text) != after:
+            return False
+    except yaml.YAMLError:
+        return False
+    write_atomic(workspace.recipes_file, text)
+    return True
 
 
 def _scalar(name: str) -> str:
@@ -189,7 +246,7 @@ def _scalar(name: str) -> str:
     return name if name[0].isalpha() and yaml.safe_load(name) == name else f'"{name}"'
 
 
-def _appended(text: str, node: Any, indent: int, lines: list[str], item: str) -> tuple[int, int, str]:
+def _appended(text: str, node: Any, indent: int, lines: list[str], item: str) -> _Edit:
     """Return what to put where (start, end, new text) so that a YAML list or mapping has one more at its end.
 
     Args:

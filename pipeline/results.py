@@ -11,18 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from PIL import Image
+from torch import Tensor
 
 from pipeline.files import write_atomic, write_json
-from pipeline.images import grid, to_image
 from pipeline.params import Train
 
 
-@torch.no_grad()
-def write_sample(path: Path, network: nn.Module, photos: Tensor) -> None:
-    """Write a JPEG with the photographs (N, 3, H, W) on top and what the network makes of each below."""
-    painted = torch.cat([network(photo[None]) for photo in photos])
-    picture = grid([[to_image(image.cpu()) for image in row] for row in (photos, painted)])
+def write_picture(path: Path, picture: Image.Image) -> None:
+    """Write a sample picture as a JPEG."""
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=90)
     write_atomic(path, data.getvalue())

@@ -9,12 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from pipeline.metrics import REGISTRY, Metric
+from pipeline.metrics import REGISTRY, Metric, of_task
 from pipeline.params import Gate
 from pipeline.scoresheet import ScoreSheet
 
 # Without these there is nothing to hold a model against.
-NEEDED = ("photograph", "lab_transfer", "paintings")
+NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "stylize": ("photograph", "lab_transfer", "paintings"),
+        "generate": ("mean_image", "spectral_noise", "shuffled", "paintings"),
+    }
+)
+# What paintings must be nearer to paintings than, and what it is called.
+_FAR: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"stylize": ("photograph", "photographs"), "generate": ("spectral_noise", "noise with their spectrum")}
+)
 # What the untouched photograph scores, whatever the images.
 UNTOUCHED: Mapping[str, float] = MappingProxyType(
     {"content/structure": 1.0, "content/edges": 1.0, "diversity/pairwise": 1.0, "distortion/mse": 0.0}
@@ -38,17 +47,19 @@ _DIGITS = 1e-4  # figures are written with six significant digits
 
 def problems(sheet: ScoreSheet, settings: Gate) -> list[str]:
     """Return what is wrong with the figures of a model and its controls; nothing if nothing is."""
-    found = (_figures, _stubs, _contradictions, _untouched, _paintings, _blind_judge, _degenerate)
+    generated = (_figures, _contradictions, _paintings, _degenerate)
+    repainted = (_figures, _stubs, _contradictions, _untouched, _paintings, _blind_judge, _degenerate)
+    found = generated if sheet.task == "generate" else repainted
     return [problem for look in found for problem in look(sheet)] + list(_too_few(sheet, settings))
 
 
 def _figures(sheet: ScoreSheet) -> Iterator[str]:
     """Find figures that are missing, no number, impossible or without spread."""
-    for declared in REGISTRY.values():
+    for declared in of_task(sheet.task):
         if sheet.has(declared.name) or not declared.optional:
             yield from _figure(sheet, declared, None, "")
             yield from _spread(sheet, declared)
-    for control in NEEDED:
+    for control in NEEDED.get(sheet.task, ()):
         lacking = [name for name in NEARER if name not in sheet.names(control)]
         yield from (f"{name} of the control {control} is missing" for name in lacking)
     for control in sheet.controls():
@@ -114,12 +125,13 @@ def _untouched(sheet: ScoreSheet) -> Iterator[str]:
 
 
 def _paintings(sheet: ScoreSheet) -> Iterator[str]:
+    control, what = _FAR[sheet.task]
     for name in NEARER:
-        paintings, photograph = sheet.value(name, "paintings"), sheet.value(name, "photograph")
-        if paintings is not None and photograph is not None and paintings >= photograph:
+        paintings, far = sheet.value(name, "paintings"), sheet.value(name, control)
+        if paintings is not None and far is not None and paintings >= far:
             yield (
-                f"{name} puts held-out paintings ({paintings:.3g}) no nearer to paintings than photographs "
-                f"({photograph:.3g}): it measures nothing here, or the two sets are swapped"
+                f"{name} puts held-out paintings ({paintings:.3g}) no nearer to paintings than {what} "
+                f"({far:.3g}): it measures nothing here, or the two sets are swapped"
             )
 
 
@@ -135,6 +147,8 @@ def _blind_judge(sheet: ScoreSheet) -> Iterator[str]:
 
 def _degenerate(sheet: ScoreSheet) -> Iterator[str]:
     for name, (least, meaning) in LEAST.items():
+        if sheet.task == "generate" and name == "change":
+            continue  # there is nothing that they could have changed
         value = sheet.check(name)
         if value is None:
             yield f"the check {name!r} is missing"
@@ -146,9 +160,10 @@ def _degenerate(sheet: ScoreSheet) -> Iterator[str]:
 
 
 def _too_few(sheet: ScoreSheet, settings: Gate) -> Iterator[str]:
-    for kind, least in (("photographs", settings.min_photographs), ("paintings", settings.min_paintings)):
-        count = sheet.count(kind)
+    drawn = "images" if sheet.task == "generate" else "photographs"
+    for kind, least in ((drawn, settings.min_photographs), ("paintings", settings.min_paintings)):
+        count, held = sheet.count(kind), "" if kind == "images" else "held-out "
         if count is None:
-            yield f"the number of held-out {kind} is missing"
+            yield f"the number of {held}{kind} is missing"
         elif count < least:
-            yield f"only {count} held-out {kind}: {least} would do, {least - count} more"
+            yield f"only {count} {held}{kind}: {least} would do, {least - count} more"

@@ -30,6 +30,11 @@ class ScoreSheet:
         """Keep the tree as it was read."""
         self._tree = tree
 
+    @property
+    def task(self) -> str:
+        """What the model is for; sheets of before there were other tasks say nothing of it."""
+        return str(self._tree.get("task", "stylize"))
+
     def has(self, name: str) -> bool:
         """Return whether the model has an entry of that name, whatever is in it."""
         return name in self.names()

@@ -1,4 +1,4 @@
-"""The MLflow model over a package: a base64 image in, a base64 PNG out.
+"""The MLflow model over a package: a base64 image or a seed in, a base64 PNG out.
 
 MLflow stores this file with the model and runs it when the model is loaded, beside a copy of just those
 `pipeline` modules that `pipeline.inference` needs.
@@ -16,21 +16,33 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
+    from PIL.Image import Image
 
 MAX_BYTES = 64_000_000  # of one encoded image; MLflow's server has no limit of its own
 MAX_PIXELS = 50_000_000
 
 
-class StylizerModel(PythonModel):
-    """Repaints each image of the column `image`; parameters `strength` (0 to 1), `preserve_color` and `reverse`."""
+class AtelierModel(PythonModel):
+    """What a package's task says.
+
+    `stylize`: repaints each image of the column `image`; parameters `strength` (0 to 1), `preserve_color` and
+    `reverse`, of a model that learnt the way back.
+    `generate`: makes the image of each number in the column `seed`; parameter `truncation` (0 to 1).
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the package and check its files against its own manifest."""
         from pathlib import Path
 
-        from pipeline.inference import Stylizer
+        from pipeline.generation import Sampler
+        from pipeline.inference import Stylizer, read_config, task_of
 
-        self.stylizer = Stylizer.load(Path(context.artifacts["package"]))
+        package = Path(context.artifacts["package"])
+        self.task = task_of(read_config(package))
+        if self.task == "generate":
+            self.sampler = Sampler.load(package)
+        else:
+            self.stylizer = Stylizer.load(package)
 
     def predict(
         self,
@@ -38,14 +50,19 @@ class StylizerModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Return a frame with the column `image`: each input image repainted, same size, as base64 of a PNG.
+        """Return a frame with the column `image`: a PNG as base64 for each row.
 
         Raises:
-            ValueError: an image is no base64, no image, or too large, or the model did not learn the way back.
+            ValueError: an image is no base64, no image, or too large; a seed or a parameter is out of range; or the
+                model did not learn the way back.
         """
         import pandas as pd
 
         options = params or {}
+        if self.task == "generate":
+            seeds = [int(seed) for seed in model_input["seed"]]
+            images = self.sampler(seeds, truncation=float(options.get("truncation", 1.0)))
+            return pd.DataFrame({"image": [_encoded(image) for image in images]})
         wanted = {
             "strength": float(options.get("strength", 1.0)),
             "preserve_color": bool(options.get("preserve_color", False)),
@@ -65,11 +82,14 @@ class StylizerModel(PythonModel):
         except binascii.Error as error:
             raise ValueError(f"an image is not base64: {error}") from error
         photograph = decode(encoded, limits).image
-        painted = self.stylizer(photograph, **wanted)
-        stream = io.BytesIO()
-        painted.save(stream, "PNG")
-        return base64.b64encode(stream.getvalue()).decode("ascii")
+        return _encoded(self.stylizer(photograph, **wanted))
+
+
+def _encoded(image: Image) -> str:
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 # MLflow finds the model of a file through this call, made while the file runs.
-mlflow.models.set_model(StylizerModel())
+mlflow.models.set_model(AtelierModel())

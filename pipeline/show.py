@@ -120,6 +120,20 @@ def paintings(results: Sequence[Result], target: Path) -> int:
     return len(failed)
 
 
+def methods() -> None:
+    """Show every method, by task."""
+    from pipeline.catalogue import METHODS, does
+
+    for task in dict.fromkeys(facts.task for facts in METHODS.values()):
+        out.print(f"{task}: {does(task)}", markup=False)
+        for name, facts in METHODS.items():
+            if facts.task == task:
+                out.print(f"  {name}: {facts.what}", markup=False)
+                told = {"costs": facts.cost, "needs": facts.needs, "choose it": facts.choose}
+                for what, said in told.items():
+                    out.print(f"    {what}: {said}", markup=False)
+
+
 def metrics(found: Mapping[str, Any]) -> None:
     """Show metrics with their intervals beside the same figures of the controls."""
     controls: Mapping[str, Any] = found.get("controls", {})
@@ -144,7 +158,7 @@ def comparison(found: Mapping[str, Any], page: Path) -> None:
         better = labels.get(row["reading"].removesuffix(" is better"), "")  # nobody, unless beyond noise
         table.add_row(name, row["first"], row["second"], row["difference"], row["interval"], better)
     counts = found["counts"]
-    out.print(f"on {counts['photographs']} photographs and {counts['paintings']} paintings, paired:")
+    out.print(f"on {' and '.join(f'{count} {what}' for what, count in counts.items())}, paired:")
     for label, key in labels.items():
         out.print(f"  {key}: {label}", markup=False)
     out.print(table)
@@ -216,9 +230,14 @@ def written_steps(
     if not write:
         hint(workspace, f"calibrate --minutes {minutes:g} --write")
         return
+    from pipeline.params import check_method, load_params, merge
     from pipeline.presets import apply_changes
 
-    changes(workspace, apply_changes(workspace.params_file, {"train": {"steps": steps}}), dry_run=False)
+    wanted = {"train": {"steps": steps}}
+    recipes = tuple(recipes)
+    for recipe in recipes:
+        check_method(load_params(workspace.params_file, merge(wanted, recipe.overrides)), recipe.method)
+    changes(workspace, apply_changes(workspace.params_file, wanted), dry_run=False)
     own = [recipe.name for recipe in recipes if "steps" in recipe.overrides.get("train", {})]
     if own:
         out.print(f"{', '.join(own)}: overrides train.steps in recipes.yaml, which this does not change")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline import warm_start
-from pipeline.data import CropStore, Home
+from pipeline.data import CropStore, Home, load_view, read_index
 from pipeline.distributed import Team
 from pipeline.methods import build_method
 from pipeline.methods.base import Batch, Losses
@@ -27,10 +27,9 @@ class Steps:
         torch.set_num_threads(settings.threads)
         self._seed, self._settings, self._device, self._team = params.seed, settings, device, team
         cache = workspace.work / "cache" / "crops"
-        self._stores = {
-            name: CropStore.load(workspace.prepared(name), device, cache) for name in (PHOTOS, recipe.style)
-        }
+        self._style, self._photos = recipe.style, workspace.prepared(PHOTOS)
         method = build_method(recipe.method, params)
+        self._stores = {name: CropStore.load(workspace.prepared(name), device, cache) for name in recipe.collections}
         method.warmed = warm_start.begin_with(method.networks, workspace.warm_start(recipe.warm_start))
         self.trainer = Trainer(method, settings, device, team)
 
@@ -39,17 +38,21 @@ class Steps:
         """Where the crops of each collection live."""
         return {name: store.home for name, store in self._stores.items()}
 
-    def crops(self, count: int, draw: torch.Generator) -> list[Tensor]:
-        """Return `count` photographs and `count` paintings, drawn as a step draws them."""
-        return [store.batch(count, self._settings.crop, draw) for store in self._stores.values()]
+    def crops(self, count: int, draw: torch.Generator) -> Batch:
+        """Return `count` training crops of each kind, drawn as a step draws them."""
+        return self._batch(count, draw)
+
+    def views(self, count: int) -> Tensor:
+        """Return at most `count` held-out photographs (N, 3, H, W)."""
+        entries = read_index(self._photos)["test"][:count]
+        return torch.stack([load_view(self._photos / entry["file"]) for entry in entries]).to(self._device)
 
     def take(self, step: int) -> Losses:
         """Take step number `step` with all followers and return the team's losses."""
         if self._team.leads:
             self._team.order_step(step)
         draw = step_randomness(self._seed, step)
-        shape, part = (self._settings.batch, self._settings.crop), (self._team.rank, self._team.size)
-        batch = Batch(*(store.batch(*shape, draw, *part) for store in self._stores.values()))
+        batch = self._batch(self._settings.batch, draw, self._team.rank, self._team.size)
         return self.trainer.step(batch, step, draw)
 
     def share(self) -> None:
@@ -63,3 +66,9 @@ class Steps:
                 self.trainer.load(order)
             else:
                 self.take(order)
+
+    def _batch(self, count: int, draw: torch.Generator, rank: int = 0, ranks: int = 1) -> Batch:
+        drawn = {
+            name: store.batch(count, self._settings.crop, draw, rank, ranks) for name, store in self._stores.items()
+        }
+        return Batch(drawn.get(PHOTOS), drawn[self._style])

@@ -17,25 +17,26 @@ from torch import Tensor
 from pipeline import distributed, warm_start
 from pipeline.checkpoints import drop_checkpoints, drop_other_keys
 from pipeline.closure import code_digest
-from pipeline.collapse import PANEL, Panel, Watch
-from pipeline.data import load_view, read_index
+from pipeline.collapse import Watch
+from pipeline.data import read_index
 from pipeline.entry import run_stage
 from pipeline.files import digest_json, sha256_file, staged_directory, sweep, write_json
 from pipeline.memory import out_of_memory
 from pipeline.methods.conditions import Direction
+from pipeline.panels import PANELS
+from pipeline.panels.base import Panel
 from pipeline.params import Params, Train
 from pipeline.process import StopRequest, die_with_parent, exclusive
 from pipeline.progress import Progress
 from pipeline.recipes import Recipe, load_book, recipe_params
 from pipeline.recovery import Course, bad_steps, not_finite
-from pipeline.results import write_cost, write_networks, write_sample, write_table
+from pipeline.results import write_cost, write_networks, write_picture, write_table
 from pipeline.runlog import RunLog
 from pipeline.stall import Watchdog
 from pipeline.steps import Steps
 from pipeline.trainer import Trainer, scalars, step_randomness
-from pipeline.workspace import PHOTOS, Workspace
+from pipeline.workspace import Workspace
 
-SAMPLES = 6  # held-out photographs in a sample grid
 SNAPSHOTS = (0.8, 0.9)  # shares of the steps after which the averaged networks are kept: how settled is the result?
 # Settings that change neither the networks nor the history: they are in no digest and make nothing stale.
 OPERATIONAL = ("device", "require_device", "max_minutes", "stall_minutes", "keep_checkpoints", "package")
@@ -137,7 +138,7 @@ def choose_device(settings: Train) -> torch.device:
 
 def _data_digest(workspace: Workspace, recipe: Recipe) -> str:
     digests = []
-    for name in (PHOTOS, recipe.style):
+    for name in recipe.collections:
         folder = workspace.prepared(name)
         index = read_index(folder)
         files = [entry["file"] for part in ("train", "test") for entry in index[part]]
@@ -148,9 +149,9 @@ def _data_digest(workspace: Workspace, recipe: Recipe) -> str:
 def _train(run: Run, workspace: Workspace, steps: Steps, stop: StopRequest, watchdog: Watchdog) -> Path:
     settings, trainer = run.params.train, steps.trainer
     _sweep(run, workspace)
-    panel = _panel(workspace.prepared(PHOTOS), run.device)
+    panel = PANELS[trainer.method.task](steps, step_randomness(run.params.seed, -1))  # of no step
     averaged = trainer.averages["generator"].network
-    course = Course(run.folder, settings, trainer, watch := _watch(run, steps))
+    course = Course(run.folder, settings, trainer, watch := _watch(run, trainer, panel))
     first = step = course.begin()
     steps.share()
     if first:
@@ -161,7 +162,8 @@ def _train(run: Run, workspace: Workspace, steps: Steps, stop: StopRequest, watc
     progress = Progress(f"train {run.recipe.name}", settings.steps, first)
     started = time.monotonic()
     note = ""
-    while step < settings.steps:
+    last = False
+    while not last and step < settings.steps:
         result = steps.take(step)
         watch.count(trainer.method.accuracy)
         step += 1
@@ -178,8 +180,9 @@ def _train(run: Run, workspace: Workspace, steps: Steps, stop: StopRequest, watc
             if watch.best.get("step") == step:
                 watch.best["others"] = _others(trainer)
             trouble = trouble or course.hear(sight.alarms, step)
+            last = last or watch.settled
         if last or step % settings.sample_every == 0:
-            write_sample(run.folder / "samples" / f"step-{step:08d}.jpg", averaged, panel)
+            write_picture(run.folder / "samples" / f"step-{step:08d}.jpg", panel.picture(averaged))
             log.write("sample", step, settings.steps, {})
         if step in snapshot_steps(settings.steps):
             write_networks(run.folder / "snapshots" / f"step-{step:08d}.npz", _averaged(trainer))
@@ -190,16 +193,18 @@ def _train(run: Run, workspace: Workspace, steps: Steps, stop: StopRequest, watc
         if on_grid or stop.asked or out_of_time:
             trouble = trouble or not_finite(trainer.state())
         if trouble:
-            step = _go_back(course, log, step, trouble)
+            step, last = _go_back(course, log, step, trouble), False
             steps.share()
             continue
         good = on_grid and course.at_ease()
         if not last and (good or stop.asked or out_of_time):
             course.save(step, good)
             _stop_here(stop, out_of_time, step, settings)
+    if step < settings.steps:
+        print(f"\nconverged after step {step} of {settings.steps} (train.converged)", file=sys.stderr)
     seconds = time.monotonic() - started
     log.write("finish", step, settings.steps, {"seconds": seconds})
-    result_folder = _write_result(run, workspace, course, log)
+    result_folder = _write_result(run, workspace, course, log, step)
     log.close()
     cost = workspace.root / "runs" / f"{run.recipe.name}.cost.json"
     write_cost(cost, run.device, settings, seconds, step - first, steps.homes)
@@ -239,15 +244,9 @@ def _stop_here(stop: StopRequest, out_of_time: bool, step: int, settings: Train)
         )
 
 
-def _panel(prepared: Path, device: torch.device) -> Tensor:
-    entries = read_index(prepared)["test"][:SAMPLES]
-    return torch.stack([load_view(prepared / entry["file"]) for entry in entries]).to(device)
-
-
-def _watch(run: Run, steps: Steps) -> Watch:
-    method, draw = steps.trainer.method, step_randomness(run.params.seed, -1)  # of no step
-    panel = Panel(*steps.crops(PANEL, draw))
-    return Watch(run.params.train, panel, 0 if method.warmed else method.warmup_steps, draw)
+def _watch(run: Run, trainer: Trainer, panel: Panel) -> Watch:
+    warmup = 0 if trainer.method.warmed else trainer.method.warmup_steps
+    return Watch(run.params.train, panel, warmup, run.device)
 
 
 def snapshot_steps(steps: int) -> list[int]:
@@ -255,14 +254,10 @@ def snapshot_steps(steps: int) -> list[int]:
     return sorted({step for share in SNAPSHOTS if 0 < (step := round(share * steps)) < steps})
 
 
-def _write_result(run: Run, workspace: Workspace, course: Course, log: RunLog) -> Path:
+def _write_result(run: Run, workspace: Workspace, course: Course, log: RunLog, steps: int) -> Path:
     trainer, watch = course.trainer, course.watch
     figures = log.values("watch")
-    best = watch.best or {
-        "step": run.params.train.steps,
-        "weights": _averaged(trainer)["generator"],
-        "others": _others(trainer),
-    }
+    best = watch.best or {"step": steps, "weights": _averaged(trainer)["generator"], "others": _others(trainer)}
     config = {
         "format": 1,
         "recipe": run.recipe.name,
@@ -272,12 +267,12 @@ def _write_result(run: Run, workspace: Workspace, course: Course, log: RunLog) -
         "task": trainer.method.task,
         "network": trainer.method.describe(),
         "reverse": Direction in trainer.method.conditions,
-        "view": read_index(workspace.prepared(PHOTOS))["view"],
+        "view": read_index(workspace.prepared(run.recipe.style))["view"],
         "seed": run.params.seed,
-        "steps": run.params.train.steps,
+        "steps": steps,
         "training": training_params(run.params, run.recipe.method),
         "validation": {  # on the panel of the watch, less is better
-            "last": {"step": run.params.train.steps, "validation": figures[-1]["validation"]},
+            "last": {"step": steps, "validation": figures[-1]["validation"]},
             "best": {"step": best["step"], "validation": best.get("validation")},
         },
         "digests": run.digests,

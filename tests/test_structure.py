@@ -32,10 +32,10 @@ OWNERS = {
 # From the ground up: a module imports only from its own layer or one before it.
 LAYERS = [
     ["files", "params", "workspace", "progress", "process", "stall", "entry", "runlog", "closure", "recipes",
-     "devices", "distributed"],
+     "catalogue", "devices", "distributed"],
     ["image_files", "images", "colour"],
     ["networks", "losses"],
-    ["data", "checkpoints", "methods", "metrics", "trainer", "inference", "recovery", "collapse"],
+    ["data", "checkpoints", "methods", "metrics", "trainer", "inference", "recovery", "collapse", "panels"],
 ]
 STAGE_MODULES = sorted(set(STAGES.values()) - {"pipeline.check"})
 

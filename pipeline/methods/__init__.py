@@ -5,9 +5,15 @@ from __future__ import annotations
 from pipeline.methods.base import Method
 from pipeline.methods.cut import CutMethod, FastCutMethod
 from pipeline.methods.cyclegan import CycleGanMethod
+from pipeline.methods.dcgan import DcganMethod
 from pipeline.params import Params
 
-METHODS: dict[str, type[Method]] = {"cut": CutMethod, "fastcut": FastCutMethod, "cyclegan": CycleGanMethod}
+METHODS: dict[str, type[Method]] = {
+    "cut": CutMethod,
+    "fastcut": FastCutMethod,
+    "cyclegan": CycleGanMethod,
+    "dcgan": DcganMethod,
+}
 
 
 def build_method(name: str, params: Params) -> Method:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch._functorch import config as functorch
 
+from pipeline.catalogue import Task, require_task
 from pipeline.distributed import ALONE, Team
 from pipeline.methods.conditions import NOTHING, Condition, NoCondition
 from pipeline.params import Params
@@ -19,22 +19,39 @@ from pipeline.params import Params
 Losses = dict[str, dict[str, Tensor]]
 
 
-@dataclass(frozen=True)
 class Batch:
-    """One step's images: two unpaired stacks (N, 3, H, W) in [-1, 1] on the training device."""
+    """One step's images: unpaired stacks (N, 3, H, W) in [-1, 1] on the training device."""
 
-    photos: Tensor
-    paintings: Tensor
+    def __init__(self, photos: Tensor | None, paintings: Tensor) -> None:
+        """Hold both stacks; `photos` is None for a method that does not learn from photographs."""
+        self._photos, self.paintings = photos, paintings
+
+    @property
+    def photos(self) -> Tensor:
+        """The photographs, of a method that declares that it learns from them."""
+        assert self._photos is not None, "a method that declares no photographs has asked for them"
+        return self._photos
+
+    @property
+    def size(self) -> int:
+        """How many images of each kind."""
+        return len(self.paintings)
 
 
 class Method(ABC):
-    """Networks, players, and one step that returns every player's losses from one shared forward pass."""
+    """Networks, players, and one step that returns every player's losses from one shared forward pass.
 
-    task: ClassVar[str]
-    """What the trained model is for: `stylize`."""
+    A method of the task `stylize` has `translate`, one of the task `generate` has `sample`.
+    """
+
+    task: ClassVar[Task]
+    """What the trained model is for."""
+
+    photographs: ClassVar[bool] = True
+    """Whether it learns from photographs beside the artworks; without, batches hold none."""
 
     conditions: ClassVar[tuple[type[Condition], ...]] = (NoCondition,)
-    """What `translate` may be told."""
+    """What `translate` or `sample` may be told."""
 
     networks: dict[str, nn.Module]
     """All networks by name; all that a checkpoint must hold."""
@@ -43,7 +60,7 @@ class Method(ABC):
     """Player -> the networks whose parameters it trains."""
 
     averaged: ClassVar[tuple[str, ...]]
-    """Networks of which the loop keeps a moving average; the average is what is packaged."""
+    """Networks of which the loop keeps a moving average, to be packaged; that of `generator` is watched."""
 
     warmup_steps: int = 0
     """Steps in which the method only gets under way; nothing about its pictures counts before they are over."""
@@ -74,16 +91,26 @@ class Method(ABC):
         """
 
     @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return what is needed to build the packaged network again: its class name and arguments."""
+
     def translate(self, photo: Tensor, condition: Condition = NOTHING) -> Tensor:
         """Return the painting (N, 3, H, W) of photographs in [-1, 1].
 
         Raises:
-            ValueError: the method takes no such condition.
+            ValueError: the method does not repaint photographs, or takes no such condition.
         """
+        require_task(f"method {type(self).__name__}", self.task, "stylize")
+        raise NotImplementedError
 
-    @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """Return what is needed to build the packaged network again: its class name and arguments."""
+    def sample(self, count: int, draw: torch.Generator, condition: Condition = NOTHING) -> Tensor:
+        """Return `count` new images (N, 3, H, W) in [-1, 1]; all that is random comes from `draw` (on the CPU).
+
+        Raises:
+            ValueError: the method does not make images out of noise, or takes no such condition.
+        """
+        require_task(f"method {type(self).__name__}", self.task, "generate")
+        raise NotImplementedError
 
     def accept(self, condition: Condition) -> None:
         """Return when the method takes a condition of this type.

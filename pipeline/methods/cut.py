@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline import losses
+from pipeline.catalogue import Task
 from pipeline.devices import to_device
 from pipeline.methods.base import Batch, Losses, Method
 from pipeline.methods.conditions import NOTHING, Condition
@@ -48,8 +49,7 @@ class PatchHeads(nn.Module):
         """Make one head for each of `channels`, with `features` outputs."""
         super().__init__()
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, features), nn.ReLU(), nn.Linear(features, features))
-            for width in channels
+            nn.Sequential(nn.Linear(width, features), nn.ReLU(), nn.Linear(features, features)) for width in channels
         )
 
     def forward(self, features: list[Tensor], places: list[Tensor]) -> list[Tensor]:
@@ -68,7 +68,7 @@ class CutMethod(Method):
     images: each process has only its own.
     """
 
-    task: ClassVar[str] = "stylize"
+    task: ClassVar[Task] = "stylize"
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
 
     def __init__(self, params: Params) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import losses
+from pipeline.catalogue import Task
 from pipeline.methods.base import Batch, Losses, Method
 from pipeline.methods.conditions import NOTHING, Condition, Direction, NoCondition
 from pipeline.methods.pool import ImagePool
@@ -30,10 +31,11 @@ class CycleGanMethod(Method):
     """Photograph to painting, and painting to photograph.
 
     Two processes with half a batch each compute what one computes with the whole, pools included: these hold the
-    images of all. But `texture`, `palette` and `contrast`, which have no weight by default, see each process alone.
+    images of all. But `texture`, `palette`, `contrast` and `chroma`, which have no weight by default, see each
+    process alone.
     """
 
-    task: ClassVar[str] = "stylize"
+    task: ClassVar[Task] = "stylize"
     averaged: ClassVar[tuple[str, ...]] = ("generator", "reverse")
     conditions: ClassVar[tuple[type[Condition], ...]] = (NoCondition, Direction)
 

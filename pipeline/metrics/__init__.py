@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from pipeline.catalogue import Task
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -23,6 +25,7 @@ class Metric:
     meaning: str  # one line
     low: float = 0.0
     high: float = math.inf
+    tasks: tuple[Task, ...] = ("stylize",)  # of models that it is measured of
     optional: bool = False  # measured only where weights, or enough images, are at hand
     tells: tuple[str, ...] = ()  # rungs of the ladder that it must tell apart, best first: see benchmarks/ladder.py
 
@@ -32,6 +35,7 @@ class Metric:
         return {"lower": "↓", "higher": "↑", "none": "·"}[self.direction]
 
 
+_BOTH: tuple[Task, ...] = ("stylize", "generate")
 _DECLARED = (
     Metric(
         "style/patch_swd",
@@ -41,6 +45,7 @@ _DECLARED = (
         "Sliced Wasserstein distance between 7x7 colour patches of the outputs and of held-out paintings, "
         "over a Laplacian pyramid in Lab; every level counts alike, relative to the paintings' deviation there.",
         tells=("paintings", "photograph", "blurred", "noise"),
+        tasks=_BOTH,
     ),
     Metric(
         "style/texture_swd",
@@ -50,6 +55,7 @@ _DECLARED = (
         "The same on contrast-normalised luminance: texture apart from palette and lighting.",
         # Not from the paintings: with some tens of images a good model's texture is not clearly beyond their noise.
         tells=("model", "lab_transfer", "blurred"),
+        tasks=_BOTH,
     ),
     Metric(
         "style/palette",
@@ -59,6 +65,7 @@ _DECLARED = (
         "Sliced Wasserstein distance between the colours of outputs and paintings; "
         "a shift of all colours by d scores d.",
         tells=("paintings", "photograph"),
+        tasks=_BOTH,
     ),
     Metric(
         "style/kid",
@@ -70,6 +77,7 @@ _DECLARED = (
         low=-math.inf,
         # Not from the paintings: with 17 of them and 40 photographs a good model's features lie within their noise.
         tells=("model", "early", "noise"),
+        tasks=_BOTH,
     ),
     Metric(
         "style/frechet",
@@ -79,6 +87,7 @@ _DECLARED = (
         "Squared distance between Gaussians fitted to the same features; measured from 2,000 images of each kind up, "
         "since with fewer it says how many there are; no interval.",
         optional=True,
+        tasks=_BOTH,
     ),
     Metric(
         "judge/colour",
@@ -138,6 +147,15 @@ _DECLARED = (
         tells=("photograph", "one"),
     ),
     Metric(
+        "diversity/spread",
+        "Diversity",
+        "higher",
+        "1 = as the paintings",
+        "Mean distance between two images out of noise, relative to that between two held-out paintings; "
+        "0 is one picture for all.",
+        tasks=("generate",),
+    ),
+    Metric(
         "diversity/modes",
         "Different pictures",
         "higher",
@@ -154,6 +172,7 @@ _DECLARED = (
         "How much brushwork and colour still varied over the last tenths of the training: the deviation of its "
         "distance over the snapshots, relative to their mean. Large: stopping elsewhere gives another model.",
         optional=True,
+        tasks=_BOTH,
     ),
     Metric(
         "distortion/mse",
@@ -179,6 +198,7 @@ _DECLARED = (
         "Distance of an output to the nearest training image or crop, relative to that of held-out paintings; "
         "near 0 the model pastes what it saw.",
         tells=("model", "pasted"),
+        tasks=_BOTH,
     ),
     Metric(
         "joint/score",
@@ -204,6 +224,11 @@ _DECLARED = (
 REGISTRY: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _DECLARED})
 STYLE = tuple(name for name in REGISTRY if name.startswith("style/"))
 """Metrics of which the figures of all controls are worth a summary."""
+
+
+def of_task(task: str) -> tuple[Metric, ...]:
+    """Return what is measured of models of a task."""
+    return tuple(one for one in REGISTRY.values() if task in one.tasks)
 
 
 def metric(name: str) -> Metric:

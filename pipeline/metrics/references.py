@@ -93,6 +93,12 @@ class References:
     paintings: tuple[Pixels, ...]
     training: Iterable[Pixels] | None = None  # squares of any side; read once
     observers: Observers = NOBODY
+    images: int | None = None  # how many outputs are scored, where they come of no photograph
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs are scored: one a photograph, where there are photographs."""
+        return len(self.photographs) if self.images is None else self.images
 
 
 class Family(Protocol):

@@ -52,7 +52,7 @@ class Style:
         }
         groups = dict.fromkeys(self._projections, settings.directions) | {"style/palette": _PALETTE_DIRECTIONS}
         floors = {"style/patch_swd": _LAB_FLOOR, "style/texture_swd": _TEXTURE_FLOOR, "style/palette": _LAB_FLOOR}
-        self._against = len(references.photographs)
+        self._against = references.outputs
         self._frames: dict[str, sketch.Frame] = {}
         self._paintings: dict[str, Array] = {}
         self._units: dict[str, float] = {}

@@ -91,6 +91,13 @@ class ResidualBlock(nn.Module):
         return out
 
 
+def shrink(images: Tensor, side: int) -> Tensor:
+    """Return square images (N, C, side, side) of (N, C, H, H) that are as large or larger, filtered: no aliasing."""
+    if images.shape[2] == side:
+        return images
+    return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+
+
 def initialise(network: nn.Module, gain: float) -> None:
     """Xavier-normal convolution and linear weights, zero biases, from torch's global random stream."""
     for module in network.modules():

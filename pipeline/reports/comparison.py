@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline import held_out
 from pipeline.entry import run_stage
 from pipeline.files import sha256_file, staged_directory, write_atomic, write_json
 from pipeline.folders import of_folders
-from pipeline.inference import Stylizer
+from pipeline.generation import Sampler
+from pipeline.inference import Stylizer, read_config, task_of
 from pipeline.pages import HOUSE, template
 from pipeline.params import Evaluate, load_params
 from pipeline.progress import Progress
@@ -25,6 +28,8 @@ from pipeline.recipes import Recipe, load_book, recipe_params
 from pipeline.reports import report
 from pipeline.reports.figures import paired_rows
 from pipeline.reports.gallery import fitted, original, photograph_titles, save
+from pipeline.reports.samples import enlarged
+from pipeline.sampling import Paintings, compare_samplers
 from pipeline.scoring import HeldOut, compare_models
 from pipeline.stylize import Package
 from pipeline.workspace import PHOTOS, Workspace, find_workspace
@@ -40,6 +45,15 @@ class Side:
     key: str
     label: str
     stylizer: Stylizer
+
+
+@dataclass(frozen=True)
+class Sided:
+    """A package that makes images out of noise, as one side of a comparison."""
+
+    key: str
+    label: str
+    sampler: Sampler
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,41 @@ def write(
     return found
 
 
+def write_samples(
+    folder: Path, first: Sided, second: Sided, paintings: Paintings, settings: Evaluate
+) -> dict[str, Any]:
+    """Fill `folder` as `write` does, for two models that make images out of noise: the same seeds side by side.
+
+    Raises:
+        ValueError: too few paintings, or images of different sizes.
+    """
+    figures, differences = compare_samplers(second.sampler, first.sampler, paintings, settings)
+    found = {
+        "format": 1,
+        "task": "generate",
+        "sides": [first.key, second.key],
+        "labels": {side.key: side.label for side in (first, second)},
+        first.key: first.sampler.digest,
+        second.key: second.sampler.digest,
+        "counts": {"images": settings.samples, "paintings": len(paintings.held_out)},
+        "observers": paintings.observers.names(),
+        "metrics": figures,
+        "differences": {f"{first.key} - {second.key}": differences},
+    }
+    with staged_directory(folder) as staged:
+        works = []
+        for seed, pair in enumerate(zip(*(side.sampler(range(SHOWN)) for side in (first, second)), strict=True)):
+            pictures = [enlarged(np.asarray(image)) for image in pair]
+            files = {kind: f"{seed:02d}-{kind}.jpg" for kind in ("first", "second")}
+            for kind, picture in zip(files, pictures, strict=True):
+                save(staged / files[kind], picture)
+            size = {"width": pictures[0].width, "height": pictures[0].height}
+            works.append({"title": f"seed {seed}", **size, "files": files})
+        found["pictures"] = works
+        write_json(staged / "comparison.json", found)
+    return found
+
+
 def _paint(folder: Path, first: Side, second: Side, images: HeldOut, shown: Shown) -> list[dict[str, Any]]:
     """Paint the first photographs by hash with both, at more than the size they are scored at where that is there."""
     works = []
@@ -127,6 +176,11 @@ def with_champion(workspace: Workspace, recipe: str, champion: Path, label: str,
     """
     entry = load_book(workspace).recipe(recipe)
     params = recipe_params(workspace, entry)
+    if entry.task == "generate":
+        one = Sided("champion", label, Sampler.load(champion))
+        other = Sided("model", "This model", Sampler.load(workspace.package(recipe)))
+        paintings = held_out.paintings_of_workspace(workspace, entry, params)
+        return write_samples(folder, one, other, paintings, params.evaluate)
     rival = Side("champion", label, Stylizer.load(champion))
     model = Side("model", "This model", Stylizer.load(workspace.package(recipe)))
     images = held_out.of_workspace(workspace, entry, params)
@@ -151,16 +205,18 @@ def any_two(
     """
     if (photos is None) != (artworks is None):
         raise ValueError("--photos and --artworks belong together: name both folders, or neither")
+    if task_of(read_config(a.directory)) == "generate":
+        return _any_two_samplers(workspace, a, b)
     one = Side("A", a.label, Stylizer.load(a.directory, expected=a.expected))
     other = Side("B", b.label, Stylizer.load(b.directory, expected=b.expected))
-    page = workspace.work / "comparisons" / f"{_plain(a.label)}-{_plain(b.label)}.html"
+    page = _page(workspace, a, b)
     if photos is not None and artworks is not None:
         params = load_params(workspace.params_file)
         judge = held_out.judge_of(workspace, one.stylizer.config)
         images = of_folders(photos, artworks, one.stylizer.config["view"], params, judge=judge)
         shown = Shown.of_folder(photos)
     else:
-        entry = _recipe_of(workspace, one)
+        entry = _recipe_of(workspace, one.label, one.stylizer.config)
         params = recipe_params(workspace, entry)
         images = held_out.of_workspace(workspace, entry, params)
         shown = Shown.of_collection(workspace.collection(PHOTOS))
@@ -178,7 +234,7 @@ def render(folder: Path) -> str:
     found = shown["found"]
     counts = found["counts"]
     facts = {found["labels"][key]: f"package {found[key]}" for key in found["sides"]}
-    facts["Images"] = f"{counts['photographs']} photographs and {counts['paintings']} paintings, held out"
+    facts["Images"] = " and ".join(f"{count} {what}" for what, count in counts.items())
     page: str = template(HOUSE / "comparison.html").render(shown, facts=facts, sentence=sentence(found))
     return page
 
@@ -198,9 +254,23 @@ def sentence(found: Mapping[str, Any]) -> str:
     return f"Of {len(rows)} metrics, {' and '.join(said)}; in the others there is no clear difference."
 
 
-def _recipe_of(workspace: Workspace, side: Side) -> Recipe:
+def _page(workspace: Workspace, a: Package, b: Package) -> Path:
+    return workspace.work / "comparisons" / f"{_plain(a.label)}-{_plain(b.label)}.html"
+
+
+def _any_two_samplers(workspace: Workspace, a: Package, b: Package) -> tuple[Path, dict[str, Any]]:
+    one = Sided("A", a.label, Sampler.load(a.directory, expected=a.expected))
+    other = Sided("B", b.label, Sampler.load(b.directory, expected=b.expected))
+    entry = _recipe_of(workspace, one.label, one.sampler.config)
+    params = recipe_params(workspace, entry)
+    paintings, page = held_out.paintings_of_workspace(workspace, entry, params), _page(workspace, a, b)
+    found = write_samples(page.with_suffix(""), one, other, paintings, params.evaluate)
+    return write_atomic(page, render(page.with_suffix(""))), found
+
+
+def _recipe_of(workspace: Workspace, label: str, config: Mapping[str, Any]) -> Recipe:
     """Return the recipe a package was made by, or another of its style, with held-out images at hand."""
-    book, config = load_book(workspace), side.stylizer.config
+    book = load_book(workspace)
     style, name = config.get("style"), config.get("recipe")
     same = sorted(
         (each for each in book.recipes.values() if each.style == style),
@@ -209,7 +279,7 @@ def _recipe_of(workspace: Workspace, side: Side) -> Recipe:
     if same:
         return same[0]
     raise ValueError(
-        f"{side.label} paints in the style {style!r}, of which this workspace has no recipe "
+        f"{label} paints in the style {style!r}, of which this workspace has no recipe "
         f"(styles: {', '.join(book.styles) or 'none'}); name images with --photos DIR --artworks DIR"
     )
 

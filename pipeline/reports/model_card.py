@@ -40,7 +40,7 @@ def write(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Recipe)
         f"On {counts['photographs']} photographs and {counts['paintings']} paintings that it never saw; in brackets "
         f"95 % bootstrap intervals over both.{_lookers(metrics)}",
         "",
-        *(_line(name, metrics) for name in REGISTRY if name in metrics["metrics"]),
+        *measured(metrics),
         "",
         "## What it is for, and what not",
         "",
@@ -52,6 +52,11 @@ def write(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Recipe)
         "",
     ]
     return "\n".join(lines)
+
+
+def measured(metrics: Mapping[str, Any]) -> list[str]:
+    """Return a line on every figure, with those of the controls."""
+    return [_line(name, metrics) for name in REGISTRY if name in metrics["metrics"]]
 
 
 def _line(name: str, metrics: Mapping[str, Any]) -> str:

@@ -19,11 +19,12 @@ def write_plots(folder: Path, metrics: dict[str, Any], scores: Scores) -> None:
     for name, file in names.items():
         rows = [(found[name]["value"], source) for source, found in sources.items() if name in found]
         if rows:
-            _write(folder / f"{file}.csv", rows)
+            write_bars(folder / f"{file}.csv", rows)
     kept = zip(scores.each["content/structure"], scores.names, strict=True)
-    _write(folder / "structure.csv", sorted((round(value, 4), name[:12]) for value, name in kept))
+    write_bars(folder / "structure.csv", sorted((round(value, 4), name[:12]) for value, name in kept))
 
 
-def _write(path: Path, rows: Iterable[tuple[float | None, str]]) -> None:
+def write_bars(path: Path, rows: Iterable[tuple[float | None, str]]) -> None:
+    """Write one chart: (value, source) a bar."""
     lines = ["value,source", *(f"{'' if value is None else value},{source}" for value, source in rows)]
     write_atomic(path, "\n".join(lines) + "\n")

@@ -15,7 +15,7 @@ from pipeline.entry import run_stage
 from pipeline.files import read_json, write_atomic
 from pipeline.metrics import REGISTRY
 from pipeline.pages import HOUSE, template
-from pipeline.reports import charts
+from pipeline.reports import charts, samples
 from pipeline.reports.course import course
 from pipeline.reports.figures import paired_rows, percent, reading, short, span
 from pipeline.reports.sources import MODEL, in_order, source
@@ -23,7 +23,7 @@ from pipeline.workspace import Workspace, find_workspace
 
 _SAMPLES = 6  # pictures of the training's course
 _UPPER = "paintings"
-_LINES = ("photograph", _UPPER)  # controls that every chart draws through all rows: where one starts, and the goal
+_LINES = ("photograph", "spectral_noise", _UPPER)  # drawn through all rows of a chart: where one starts, the goal
 _JUDGED = {"judge/colour": "by colour and form", "judge/luminance": "by form alone, without colour"}
 _LOOKERS = {"features": "feature distances", "judge": "deception rates", "perceptual": "perceptual distance"}
 
@@ -51,12 +51,13 @@ def render(
             raise ValueError(f"{folder} lacks {name}; run `dvc repro evaluate@{folder.name}` first")
     metrics = read_json(folder / "metrics.json")
     pictures = read_json(folder / "gallery" / "index.json")
-    page: str = template(HOUSE / "report.html").render(
+    generated = metrics.get("task") == "generate"
+    page: str = template(HOUSE / ("samples.html" if generated else "report.html")).render(
         metrics=metrics,
         verdict=verdict,
         facts=(verdict or {}).get("facts") or {},
         votes=(verdict or {}).get("votes") or [],
-        lead=lead(metrics),
+        lead=(samples.lead if generated else lead)(metrics),
         picture=lambda name: data_uri(folder / "gallery" / name),
         sample=data_uri,
         pictures=pictures,
@@ -72,7 +73,7 @@ def render(
         charts=_charts(metrics),
         judged=_judged(metrics),
         observers=_observers(metrics),
-        strip=_strip(pictures, metrics, verdict),
+        strip="" if generated else _strip(pictures, metrics, verdict),
         legend=charts.change_legend(),
         champion=None if comparison is None else compared(comparison),
         course=course(trained),
@@ -128,7 +129,7 @@ def lead(metrics: Mapping[str, Any]) -> str:
 def _reason(verdict: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Return why a verdict is what it is, in a sentence; every rule has its own further down."""
     if verdict["accepted"]:
-        return lead(metrics)
+        return (samples.lead if metrics.get("task") == "generate" else lead)(metrics)
     failed = [rule for rule in verdict["rules"] if not rule["passed"]]
     if not failed:
         return str(verdict["sentence"]).removeprefix("Refused: ")
@@ -215,7 +216,7 @@ def _charts(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _chart(metrics: Mapping[str, Any], name: str, write: Callable[[float], str] = short) -> str:
     found = {MODEL: metrics["metrics"], **metrics["controls"]}
     rows = {source(one).title: found[one][name] for one in in_order(found) if name in found[one]}
-    lines = [source(line).title for line in _LINES]
+    lines = [source(line).title for line in _LINES if line in found and name in found[line]]
     declared = REGISTRY[name]
     described = f"{declared.title}, {declared.direction} is better"
     return charts.intervals(rows, source(MODEL).title, described, lines, write)

@@ -22,6 +22,9 @@ _KNOWN: Mapping[str, Source] = MappingProxyType(
         "photograph": Source("Photograph", "the photograph, untouched"),
         "lab_transfer": Source("Lab transfer", "its colours moved to those of the artworks, without a stroke"),
         "lab_painterly": Source("Lab and filter", "the same under a painterly filter, as any image editor has one"),
+        "mean_image": Source("Mean image", "the mean of training paintings, always the same"),
+        "spectral_noise": Source("Noise", "noise with the spectrum and colours of training paintings"),
+        "shuffled": Source("Mosaics", "small blocks of training paintings, shuffled"),
         MODEL: Source("This model", "the model"),
         "paintings": Source("Paintings", "held-out paintings against each other"),
     }

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.metrics import REGISTRY, Metric
+from pipeline.metrics import REGISTRY, Metric, of_task
 
 Tree = dict[str, Any]
 PAIRS = ("photograph", "lab_transfer", "lab_painterly")
@@ -106,7 +106,7 @@ def changed(tree: Tree, figures: Mapping[str, float], whose: str = "model") -> T
 
 
 def _figures(who: str) -> Tree:
-    names = (*REGISTRY, *(name for name in JUDGE if name not in REGISTRY))
+    names = (*(one.name for one in of_task("stylize")), *(name for name in JUDGE if name not in REGISTRY))
     if who == "paintings":
         names = tuple(FIGURES[who])
     return {

@@ -14,19 +14,22 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pipeline.collapse import PANEL, RULES, Panel, Validation, Watch, examine
+from pipeline.collapse import Watch
 from pipeline.data import CropStore
 from pipeline.files import read_json
 from pipeline.methods import build_method
 from pipeline.methods.base import Batch
 from pipeline.networks.generators import ResnetGenerator
-from pipeline.params import Train
+from pipeline.panels.base import Panel
+from pipeline.panels.translation import PANEL, TranslationPanel, Validation, examine
+from pipeline.params import Converged, Train
 from pipeline.sample_data import STYLES, artwork_bytes, photo_bytes
 from pipeline.train import main
 from pipeline.trainer import Trainer, step_randomness
 from tests.pipeline.training import ROOT, smoke_params, tiny_workspace
 
 SIDE = 48
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +55,9 @@ def _tensor(crops: Tensor) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def panel() -> Panel:
-    return Panel(_tensor(_photos(PANEL)), _tensor(_paintings("impasto", PANEL)))
+def panel() -> TranslationPanel:
+    photos, paintings = _tensor(_photos(PANEL)), _tensor(_paintings("impasto", PANEL))
+    return TranslationPanel(photos, paintings, photos[:2], step_randomness(0, -1))
 
 
 class Fixed(nn.Module):
@@ -86,11 +90,11 @@ def _settings(**collapse: object) -> Train:
     return replace(train, collapse=replace(train.collapse, after=0, **collapse))  # type: ignore[arg-type]
 
 
-def _watch(panel: Panel, warmup: int = 0, **collapse: object) -> Watch:
-    return Watch(_settings(**collapse), panel, warmup, step_randomness(0, -1))
+def _watch(panel: TranslationPanel, warmup: int = 0, **collapse: object) -> Watch:
+    return Watch(_settings(**collapse), panel, warmup, CPU)
 
 
-def test_figures_of_what_is_known(panel: Panel) -> None:
+def test_figures_of_what_is_known(panel: TranslationPanel) -> None:
     copied = examine(panel.photos, panel.photos)
     assert copied["diversity"] == pytest.approx(1, abs=0.01)
     assert copied["change"] == 0
@@ -101,16 +105,16 @@ def test_figures_of_what_is_known(panel: Panel) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PLANTED))
-def test_a_collapse_is_told_at_the_watch_that_patience_allows_and_once(panel: Panel, name: str) -> None:
+def test_a_collapse_is_told_at_the_watch_that_patience_allows_and_once(panel: TranslationPanel, name: str) -> None:
     watch = _watch(panel, patience=3)
     told = [watch.look(Fixed(PLANTED[name]), step).alarms for step in range(6)]
-    (rule,) = (rule for rule in RULES if rule.figure == name)
+    (rule,) = (rule for rule in panel.rules if rule.figure == name)
     assert [len([alarm for alarm in alarms if rule.limit in alarm]) for alarms in told] == [0, 0, 1, 0, 0, 0]
     assert {"step": 2, "why": next(alarm for alarm in told[2] if rule.limit in alarm)} in watch.alarms
     assert watch.uneasy
 
 
-def test_a_discriminator_that_is_always_right_is_told(panel: Panel) -> None:
+def test_a_discriminator_that_is_always_right_is_told(panel: TranslationPanel) -> None:
     watch = _watch(panel, patience=1)
 
     def told(*accuracies: float) -> list[str]:
@@ -123,16 +127,16 @@ def test_a_discriminator_that_is_always_right_is_told(panel: Panel) -> None:
     assert told() == []  # nobody asked it since
 
 
-def test_a_watch_before_the_warm_up_is_over_says_nothing_and_is_never_the_best(panel: Panel) -> None:
-    watch = Watch(_settings(patience=1), panel, 100, step_randomness(0, -1))
+def test_a_watch_before_the_warm_up_is_over_says_nothing_and_is_never_the_best(panel: TranslationPanel) -> None:
+    watch = Watch(_settings(patience=1), panel, 100, CPU)
     assert watch.look(Fixed(lambda x: x), 99).alarms == []
     assert not watch.uneasy
     assert not watch.best
     assert watch.look(Fixed(lambda x: x), 101).alarms
 
 
-def test_validation_is_one_for_photographs_and_less_for_better_pictures(panel: Panel) -> None:
-    validation = Validation(panel, step_randomness(0, -1))
+def test_validation_is_one_for_photographs_and_less_for_better_pictures(panel: TranslationPanel) -> None:
+    validation = Validation(panel.photos, panel.paintings, step_randomness(0, -1))
     assert validation(panel.photos) == pytest.approx(1, abs=0.02)
     assert validation(panel.paintings) > 1  # another subject
     mean, deviation = (f((0, 2, 3), keepdim=True) for f in (panel.photos.mean, panel.photos.std))
@@ -143,7 +147,7 @@ def test_validation_is_one_for_photographs_and_less_for_better_pictures(panel: P
         assert validation(planted(panel.photos)) > validation(recoloured)
 
 
-def test_the_best_weights_are_kept_and_come_back_with_the_state(panel: Panel) -> None:
+def test_the_best_weights_are_kept_and_come_back_with_the_state(panel: TranslationPanel) -> None:
     watch = _watch(panel)
     good, bad = (lambda x: 0.8 * x + 0.1), (lambda x: -x)
     for step, (paint, name) in enumerate([(bad, 1.0), (good, 2.0), (bad, 3.0)]):
@@ -155,7 +159,7 @@ def test_the_best_weights_are_kept_and_come_back_with_the_state(panel: Panel) ->
     assert (again.best["step"], float(again.best["weights"]["name"])) == (2, 2.0)
 
 
-def test_the_state_says_how_often_a_limit_was_passed_in_a_row(panel: Panel) -> None:
+def test_the_state_says_how_often_a_limit_was_passed_in_a_row(panel: TranslationPanel) -> None:
     watch, again = _watch(panel, patience=2), _watch(panel, patience=2)
     watch.count(torch.tensor(0.5))
     assert not watch.look(Fixed(PLANTED["light"]), 1).alarms
@@ -164,6 +168,56 @@ def test_the_state_says_how_often_a_limit_was_passed_in_a_row(panel: Panel) -> N
     sight = again.look(Fixed(PLANTED["light"]), 2)
     assert sight.alarms
     assert sight.figures["accuracy"] == 0.75
+
+
+class Scripted(Panel):
+    """A panel whose validation is told beforehand."""
+
+    rules = ()
+
+    def __init__(self, *validations: float) -> None:
+        self.validations = iter(validations)
+
+    def look(self, network: nn.Module) -> dict[str, float]:
+        return {"validation": next(self.validations)}
+
+    def picture(self, network: nn.Module) -> Image.Image:
+        raise NotImplementedError
+
+
+def _converging(*validations: float) -> Watch:
+    settings = replace(_settings(), converged=Converged(window=2, tolerance=0.1))
+    return Watch(settings, Scripted(*validations), 0, CPU)
+
+
+def test_training_is_settled_once_a_window_of_watches_has_brought_nothing_better() -> None:
+    # 0.8 is better than 1.0 by a fifth; 0.79, 0.75, 0.73 are better than 0.8 by less than a tenth.
+    watch = _converging(1.0, 0.8, 0.79, 0.75, 0.73)
+    told = [watch.look(Fixed(lambda x: x), step) and watch.settled for step in range(4)]
+    assert told == [False, False, False, True]
+    again = _converging(0.5)
+    again.load(watch.state())
+    assert again.settled
+    again.look(Fixed(lambda x: x), 4)
+    assert not again.settled
+
+
+def test_by_default_training_is_never_settled(panel: TranslationPanel) -> None:
+    watch = _watch(panel)
+    for step in range(4):
+        watch.look(Fixed(lambda x: x), step)
+    assert not watch.settled
+
+
+def test_a_training_that_has_converged_ends_and_says_at_which_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = {"collapse": LENIENT | {"after": 0}, "converged": {"window": 1, "tolerance": 1.0}}
+    folder = main("dots", tiny_workspace(tmp_path, train=RUN | ends))
+    config = read_json(folder / "config.json")
+    assert config["steps"] == config["validation"]["last"]["step"] == 4
+    assert "converged after step 4 of 14" in capsys.readouterr().err
+    assert (folder / "samples" / "step-00000004.jpg").is_file()
 
 
 RUN = {"steps": 14, "checkpoint_every": 2, "log_every": 2, "sample_every": 14, "watch_every": 2}
@@ -247,8 +301,9 @@ def test_a_healthy_training_raises_no_alarm(style: str) -> None:
     method = build_method("cut", params)
     trainer = Trainer(method, params.train, cpu)
     draw = step_randomness(params.seed, -1)
-    panel = Panel(*(store.batch(PANEL, SIDE, draw) for store in stores))
-    watch = Watch(params.train, panel, method.warmup_steps, draw)
+    photos, paintings = (store.batch(PANEL, SIDE, draw) for store in stores)
+    panel = TranslationPanel(photos, paintings, photos[:1], draw)
+    watch = Watch(params.train, panel, method.warmup_steps, cpu)
     told = {}
     for step in range(params.train.steps):
         draw = step_randomness(params.seed, step)

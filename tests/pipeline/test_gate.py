@@ -23,6 +23,7 @@ SETTINGS = Gate(
     mode="not_worse",
     min_gap_closed=0.2,
     min_structure=0.55,
+    min_spread=0.5,
     seed_noise=SeedNoise(style=0.02, texture=0.012, structure=0.02),
     min_photographs=8,
     min_paintings=5,

@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from pipeline.export import PARITY
 from pipeline.files import read_json, sha256_file, write_json
 from pipeline.inference import Stylizer, generator_weights, verify_package
-from pipeline.package import PARITY, TRAINED_ON, main, write_manifest
+from pipeline.package import TRAINED_ON, main, write_manifest
 from pipeline.train import main as train
 from pipeline.workspace import Workspace
 from tests.pipeline.training import tiny_workspace

@@ -6,8 +6,8 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.params import load_params, merge, parse, read_tree
-from pipeline.recipes import add_style, load_book, recipe_params, set_warm_start
+from pipeline.params import check_method, load_params, merge, parse, read_tree
+from pipeline.recipes import add_recipe, add_style, load_book, recipe_params, set_warm_start
 from pipeline.workspace import Workspace, check_name, find_workspace, slug
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +36,6 @@ def test_every_preset_fits_the_parameters(preset: str) -> None:
         ({"cut": {"weights": 3}}, ["'cut.weights'", "mapping"]),
         ({"prepare": {"augment": {"photos": "none"}}}, ["'prepare.augment.photos'", "list"]),
         ({"train": {"crop": 512}}, ["train.crop", "512", "prepare.crop"]),
-        ({"train": {"crop": 30}}, ["train.crop", "30", "multiple of 4", "28"]),
-        ({"train": {"steps": 10}}, ["cut.warmup_steps", "10"]),
     ],
 )
 def test_a_mistake_is_named_with_its_value_and_what_to_do(
@@ -45,6 +43,29 @@ def test_a_mistake_is_named_with_its_value_and_what_to_do(
 ) -> None:
     with pytest.raises(ValueError, match="params") as caught:
         load_params(ROOT / "params.yaml", overlay)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "spared", "overlay", "words"),
+    [
+        ("cut", "dcgan", {"train": {"crop": 70}}, ["train.crop", "70", "multiple of 4", "68", "cut.generator"]),
+        ("cyclegan", "dcgan", {"train": {"crop": 70}}, ["train.crop", "70", "cyclegan.generator.downsamplings"]),
+        ("cut", "fastcut", {"train": {"steps": 10}}, ["cut.warmup_steps", "10"]),
+        ("fastcut", "cut", {"fastcut": {"warmup_steps": 10**6}}, ["fastcut.warmup_steps", "1000000"]),
+        ("fastcut", "cut", {"fastcut": {"nce_layers": ["down3"]}}, ["'fastcut.nce_layers'", "'down3'", "block9"]),
+        ("dcgan", "cut", {"dcgan": {"side": 128}, "train": {"crop": 96}}, ["dcgan.side", "128", "96"]),
+        ("dcgan", "cut", {"dcgan": {"r1": 1.0}, "train": {"compile": True}}, ["dcgan.r1", "train.compile"]),
+    ],
+)
+def test_what_does_not_suit_a_method_is_told_its_recipes_alone(
+    method: str, spared: str, overlay: dict[str, object], words: list[str]
+) -> None:
+    params = load_params(ROOT / "params.yaml", overlay)
+    check_method(params, spared)
+    with pytest.raises(ValueError, match=r"set|choose") as caught:
+        check_method(params, method)
     for word in words:
         assert word in str(caught.value)
 
@@ -249,3 +270,32 @@ def test_the_nearest_workspace_is_found(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     assert find_workspace(inner).root == tmp_path.resolve()
+
+
+SECOND = """# mine
+styles: [oil]  # one
+recipes:
+  oil:
+    method: cut
+    style: oil
+    warm_start: none
+    overrides: {}  # as they are
+# end
+"""
+
+
+def test_a_second_recipe_of_a_style_leaves_everything_else_to_the_letter(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.recipes_file.write_text(SECOND)
+    add_recipe(workspace, "oil-dcgan", "dcgan", "oil")
+    entry = "  oil-dcgan:\n    method: dcgan\n    style: oil\n    warm_start: none\n    overrides: {}\n"
+    assert workspace.recipes_file.read_text() == SECOND.replace("# end\n", entry + "# end\n")
+    made = load_book(workspace).recipe("oil-dcgan")
+    assert (made.task, made.collections) == ("generate", ("oil",))
+    assert load_book(workspace).recipe("oil").collections == ("photos", "oil")
+    with pytest.raises(ValueError, match="there is a recipe 'oil' already, of cut"):
+        add_recipe(workspace, "oil", "dcgan", "oil")
+    with pytest.raises(ValueError, match=r"unknown method 'gann'; choose one of cut, fastcut, cyclegan, dcgan"):
+        add_recipe(workspace, "other", "gann", "oil")
+    with pytest.raises(ValueError, match="style 'ink' is not in"):
+        add_recipe(workspace, "other", "dcgan", "ink")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.catalogue import METHODS as FACTS
 from pipeline.checkpoints import load_newest, save_checkpoint
 from pipeline.data import CropStore
 from pipeline.files import read_json
@@ -17,7 +18,6 @@ from pipeline.inference import generator_weights
 from pipeline.methods import METHODS, build_method
 from pipeline.methods.base import Batch
 from pipeline.params import read_tree
-from pipeline.recipes import METHODS as RECIPE_METHODS
 from pipeline.recipes import load_book
 from pipeline.train import choose_device, main, prepare_run, snapshot_steps
 from pipeline.trainer import Trainer, learning_rate, scalars, step_randomness
@@ -37,7 +37,9 @@ def _networks(folder: Path) -> dict[str, np.ndarray]:
 
 
 def test_the_names_of_methods_are_those_that_recipes_accept() -> None:
-    assert tuple(METHODS) == RECIPE_METHODS
+    assert {name: (one.task, one.photographs) for name, one in METHODS.items()} == {
+        name: (facts.task, facts.photographs) for name, facts in FACTS.items()
+    }
 
 
 def test_training_twice_gives_the_same_bytes(tmp_path: Path) -> None:

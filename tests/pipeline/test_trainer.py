@@ -54,7 +54,7 @@ def tensors(state: object) -> Iterator[Tensor]:
 def training_state(trainer: Trainer) -> list[Tensor]:
     """Everything that a step moves but the counters."""
     state = copy.deepcopy(trainer.state())
-    return [*tensors({name: state[name] for name in ("networks", "averages", "optimisers")})]
+    return [*tensors({name: state[name] for name in ("networks", "averages", "optimisers", "memories")})]
 
 
 def same(one: list[Tensor], other: list[Tensor]) -> bool:

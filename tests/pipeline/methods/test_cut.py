@@ -13,7 +13,7 @@ from pipeline.methods.base import Batch
 from pipeline.methods.conditions import NOTHING, Direction
 from pipeline.methods.cut import CutMethod, FastCutMethod
 from pipeline.networks.generators import ResnetGenerator, level_names
-from pipeline.params import load_params, parse, read_tree
+from pipeline.params import check_method, load_params, parse, read_tree
 from pipeline.trainer import step_randomness
 from tests.pipeline.training import ROOT, smoke_params
 
@@ -64,15 +64,15 @@ def test_the_parameters_know_the_levels_that_there_are(downsamplings: int, block
     size = {"downsamplings": downsamplings, "blocks": blocks}
     tree["train"] |= {"crop": 64}
     tree["cut"] |= {"generator": tree["cut"]["generator"] | size, "nce_layers": [*level_names(**size)]}
-    parse(tree)
+    check_method(parse(tree), "cut")
     for wrong in (f"block{blocks + 1}", f"down{downsamplings + 1}", "block0"):
         tree["cut"]["nce_layers"] = ["image", wrong]
         with pytest.raises(ValueError, match=rf"cut\.nce_layers' names '{wrong}'.*there are: image, stem, .*end"):
-            parse(tree)
+            check_method(parse(tree), "cut")
     for wrong_list, says in (([], "names none"), (["end", "end"], "names one twice")):
         tree["cut"]["nce_layers"] = wrong_list
         with pytest.raises(ValueError, match=says):
-            parse(tree)
+            check_method(parse(tree), "cut")
 
 
 def test_the_published_levels_have_the_published_widths() -> None:

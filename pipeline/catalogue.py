@@ -1,0 +1,99 @@
+"""Which methods there are, for what, and when to choose them. Facts alone: nothing here brings torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+Task: TypeAlias = Literal["stylize", "generate"]
+"""What a model is for; everything around a method asks for it, and nothing asks for the method's name."""
+
+_DOES: Mapping[str, str] = MappingProxyType(
+    {
+        "stylize": "repaints photographs (`atelier stylize`)",
+        "generate": "makes images out of noise (`atelier generate`)",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a person wants to know of a method before choosing it, and what a recipe of it learns from."""
+
+    task: Task
+    photographs: bool  # whether it learns from photographs beside the artworks
+    what: str
+    cost: str
+    needs: str
+    choose: str
+
+
+METHODS: Mapping[str, Facts] = MappingProxyType(
+    {
+        "cut": Facts(
+            task="stylize",
+            photographs=True,
+            what="contrastive unpaired translation: photograph to painting, one way",
+            cost="minutes on a CPU at 96 px; about half an hour on a GPU at 256 px",
+            needs="20 photographs and 8 artworks; better some hundred of each",
+            choose="the default: any style, subjects stay recognisable",
+        ),
+        "fastcut": Facts(
+            task="stylize",
+            photographs=True,
+            what="FastCUT as published: contrastive translation with mirrored images, and no statistics losses",
+            cost="a little less than cut a step, but hours on a GPU: it takes many more steps",
+            needs="some hundred photographs and artworks",
+            choose="for the published method at the least cost and memory",
+        ),
+        "cyclegan": Facts(
+            task="stylize",
+            photographs=True,
+            what="cycle-consistent translation as published: photograph to painting, and painting to photograph",
+            cost="twice cut's a step, four networks in memory; hours on a GPU",
+            needs="some hundred photographs and artworks",
+            choose="if the way back is wanted (`atelier stylize --reverse`), or no detail may be lost",
+        ),
+        "dcgan": Facts(
+            task="generate",
+            photographs=False,
+            what="noise to small new images, by transposed convolutions (Radford et al. 2016)",
+            cost="a quarter of an hour on a CPU at 64 px; minutes on a GPU",
+            needs="some tens of artworks; better thousands",
+            choose="for small studies and colour ideas out of nothing: light, well understood, 128 px at most",
+        ),
+    }
+)
+
+
+def facts_of(method: str) -> Facts:
+    """Return the facts of a method.
+
+    Raises:
+        ValueError: no method has that name.
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
+    return METHODS[method]
+
+
+def does(task: str) -> str:
+    """Return what a model of a task does, as the end of a sentence about it."""
+    return _DOES.get(task, f"is for the task {task!r}, which this version does not know")
+
+
+def require_task(what: str, task: str, wanted: Task) -> None:
+    """Return when something of a task is asked for just that.
+
+    Args:
+        what: how to speak of it: `method 'cut'`, `the package models/monet`.
+        task: its own.
+        wanted: what it is asked for.
+
+    Raises:
+        ValueError: that is another task.
+    """
+    if task != wanted:
+        raise ValueError(f"{what} {does(task)}; it cannot do the task {wanted!r}: choose one that {does(wanted)}")

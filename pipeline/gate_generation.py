@@ -1,0 +1,59 @@
+"""The gate's rules for models that make images out of noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipeline.gate_rules import COMPARED, Rule, against, closer, copies
+from pipeline.metrics.drawn import DRAWN
+from pipeline.params import Gate
+from pipeline.sanity import problems
+from pipeline.scoresheet import ScoreSheet, Tree
+
+_WHOSE = {
+    "mean_image": "the mean image's",
+    "spectral_noise": "that of noise with the paintings' spectrum",
+    "shuffled": "that of shuffled blocks of paintings",
+}
+_COMPARED = {name: noise for name, noise in COMPARED.items() if name.startswith("style/")}
+
+
+def generation_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate, anchor: Tree | None) -> list[Rule]:
+    """Return the outcome of every rule; differences are paired, intervals 95 %.
+
+    - one a control: control - model of `style/patch_swd` has its lower bound above 0;
+    - diverse: `diversity/spread` is at least `min_spread`;
+    - copies: as for models that repaint;
+    - sane: nothing is wrong with figures, controls, outputs and numbers of images: see `sanity`;
+    - champion, and anchor if one is given: as for models that repaint, in style and texture.
+
+    Args:
+        sheet: a metrics.json of the task `generate`.
+        comparison: against the champion; None when there is none.
+        settings: the `gate` of params.yaml.
+        anchor: against the last version that a person approved; None when there is none.
+    """
+    rules = [closer(name, sheet, name, "style/patch_swd", _WHOSE[name]) for name in DRAWN]
+    rules += [_diverse(sheet, settings), copies(sheet), _sane(sheet, settings)]
+    rules.append(against("champion", sheet, comparison, settings, _COMPARED))
+    if anchor is not None:
+        rules.append(against("anchor", sheet, anchor, replace(settings, mode="not_worse"), _COMPARED))
+    return rules
+
+
+def _diverse(sheet: ScoreSheet, settings: Gate) -> Rule:
+    value, floor = sheet.value("diversity/spread"), settings.min_spread
+    if value is None:
+        return Rule("diverse", False, "How much the images differ from each other was not measured.", None, floor)
+    passed = value >= floor
+    word = "differ" if passed else "look alike: they differ"
+    sentence = f"The images {word} {value:.2f} times as much as held-out paintings do; at least {floor:g} is asked."
+    return Rule("diverse", passed, sentence, value, floor)
+
+
+def _sane(sheet: ScoreSheet, settings: Gate) -> Rule:
+    found = problems(sheet, settings)
+    if found:
+        return Rule("sane", False, f"Something is wrong: {'; '.join(found)}.")
+    counts = f"of {sheet.count('images')} images, against {sheet.count('paintings')} held-out paintings"
+    return Rule("sane", True, f"All figures are there and possible, {counts}.")

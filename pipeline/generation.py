@@ -1,0 +1,96 @@
+"""Use a package that makes images out of noise: verify it, load it, one image a seed, and what lies between two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from pipeline.images import to_image
+from pipeline.inference import build_network, generator_weights, load_network, open_package
+from pipeline.networks.latent import LatentGenerator
+
+MOST_SEED = 2**63 - 1
+
+
+class Sampler:
+    """A loaded package: seeds in, square images out. A seed gives the same image whatever it is asked for with."""
+
+    def __init__(self, network: nn.Module, config: Mapping[str, Any], digest: str, device: torch.device) -> None:
+        """Wrap a generator; use `load` to get one from a package."""
+        assert isinstance(network, LatentGenerator)
+        self.network = network.to(device).eval().requires_grad_(False)
+        self.config, self.digest, self.device = config, digest, device
+
+    @classmethod
+    def load(cls, package: Path, device: str = "cpu", expected: str | None = None) -> Sampler:
+        """Return the model of a package folder, after checking every file against the package's manifest.
+
+        Args:
+            package: folder made by the package stage.
+            device: where to run, `cpu` or `cuda`.
+            expected: the package digest it must have, recorded outside of the folder.
+
+        Raises:
+            ValueError: a file is missing or changed, the package is not the expected one, or makes no images.
+        """
+        config, digest = open_package(package, "generate", expected)
+        return cls(load_network(package, config), config, digest, torch.device(device))
+
+    @classmethod
+    def of_training(cls, networks: Path, config: Mapping[str, Any]) -> Sampler:
+        """Return a state that the trainer kept as the model of a package of the same training, for scoring alone.
+
+        Raises:
+            ValueError: a weight is not finite.
+        """
+        network = build_network(config["network"])
+        network.load_state_dict(generator_weights(networks))
+        return cls(network, config, "", torch.device("cpu"))
+
+    @property
+    def side(self) -> int:
+        """Side of the images, px."""
+        return self.network.side
+
+    def __call__(self, seeds: Sequence[int], *, truncation: float = 1.0) -> Iterator[Image.Image]:
+        """Yield the image of each seed.
+
+        Args:
+            seeds: whole numbers from 0.
+            truncation: 1: as it was trained; towards 0: nearer to the average image, less diverse and often cleaner.
+
+        Raises:
+            ValueError: a seed or `truncation` is out of range, or the network has no truncation.
+        """
+        for seed in seeds:
+            yield self._image(self._latent(seed, truncation))
+
+    def between(self, first: int, second: int, count: int, *, truncation: float = 1.0) -> Iterator[Image.Image]:
+        """Yield `count` images on the way from one seed's to another's, both ends included.
+
+        Raises:
+            ValueError: fewer than 2 images, or as for `__call__`.
+        """
+        if count < 2:
+            raise ValueError(f"{count} images have no way between them; ask for 2 or more")
+        one, other = self._latent(first, truncation), self._latent(second, truncation)
+        for number in range(count):
+            yield self._image(self.network.between(one, other, number / (count - 1)))
+
+    @torch.inference_mode()
+    def _latent(self, seed: int, truncation: float) -> Tensor:
+        if not 0 <= seed <= MOST_SEED:
+            raise ValueError(f"the seed is {seed}; it must be between 0 and {MOST_SEED}")
+        if not 0 <= truncation <= 1:
+            raise ValueError(f"truncation is {truncation}; it must be between 0 and 1")
+        latent = self.network.draw(1, torch.Generator().manual_seed(seed))
+        return self.network.truncate(latent, truncation)
+
+    @torch.inference_mode()
+    def _image(self, latent: Tensor) -> Image.Image:
+        return to_image(self.network(latent)[0].cpu())
