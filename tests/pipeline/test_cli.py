@@ -54,8 +54,8 @@ def _plain(text: str) -> str:
 
 def test_there_are_the_commands_that_were_promised() -> None:
     promised = (
-        "ingest fetch remove report plan retrain promote hold rollback status stylize evaluate compare judge vote "
-        "calibrate doctor preset samples warm-start"
+        "ingest fetch remove report plan retrain promote hold rollback status stylize generate methods evaluate "
+        "compare judge vote calibrate doctor preset samples warm-start"
     )
     assert sorted(promised.split()) == COMMANDS
 
@@ -244,3 +244,21 @@ def test_samples_says_what_to_do_with_them(tmp_path: Path, capsys: pytest.Captur
     text = capsys.readouterr().out
     assert f"next: atelier ingest {tmp_path}/photos --photos" in text
     assert len(list((tmp_path / "styles" / "impasto").iterdir())) == 1
+
+
+def test_methods_are_listed_by_task_with_what_they_cost_and_need(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("methods") == 0
+    text = _plain(capsys.readouterr().out)
+    assert "stylize: repaints photographs" in text
+    assert text.index("cut: ") < text.index("generate: makes images") < text.index("dcgan: ")
+    assert text.count("needs: ") == text.count("costs: ") == text.count("choose it: ") >= 2
+
+
+def test_a_second_recipe_is_added_by_a_command(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = "{method: cut, style: ink, warm_start: none, overrides: {}}"
+    (workspace / "recipes.yaml").write_text(f"styles: [ink]\nrecipes: {{ink: {entry}}}\n")
+    assert _run("-C", workspace, "recipe", "add", "ink-noise", "--method", "dcgan", "--style", "ink") == 0
+    assert f"next: atelier -C {workspace} retrain ink-noise" in _plain(capsys.readouterr().out)
+    assert "method: dcgan" in (workspace / "recipes.yaml").read_text()
+    told = _error(capsys, "-C", workspace, "recipe", "add", "x", "--method", "gan", "--style", "ink")
+    assert "unknown method 'gan'; choose one of cut, dcgan" in told
