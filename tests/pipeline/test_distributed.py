@@ -175,6 +175,7 @@ def test_one_process_is_a_team_that_exchanges_nothing() -> None:
         assert own is ALONE
         values = [torch.ones(2)]
         own.average(values)
+        assert own.gather(values[0]) is values[0]
         own.order_step(0)
         own.order_state({})
         assert torch.equal(values[0], torch.ones(2))
