@@ -68,13 +68,12 @@ class CycleGanMethod(Method):
         photos, paintings = batch.photos, batch.paintings
         painted, kept = self._forward(self.generator, photos, paintings)
         photographed, kept_photos = self._forward(self.reverse, paintings, photos)
-        back, back_paintings = self.reverse(painted), self.generator(photographed)
         adversarial = losses.G_ADVERSARIAL[self.params.gan]
         terms: dict[str, Callable[[], Tensor]] = {
             "gan": lambda: adversarial(self.discriminator(painted)),
             "reverse_gan": lambda: adversarial(self.reverse_discriminator(photographed)),
-            "cycle": lambda: losses.g_cycle(back, photos),
-            "reverse_cycle": lambda: losses.g_cycle(back_paintings, paintings),
+            "cycle": lambda: losses.g_cycle(self.reverse(painted), photos),
+            "reverse_cycle": lambda: losses.g_cycle(self.generator(photographed), paintings),
             "identity": lambda: losses.g_identity(kept, paintings),
             "reverse_identity": lambda: losses.g_identity(kept_photos, photos),
             **statistics(window(batch, painted, draw), draw),
