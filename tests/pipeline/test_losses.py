@@ -225,8 +225,13 @@ def test_every_loss_is_computed_in_full_precision_whatever_the_networks_compute_
         "g_smoothness": (output,),
     }
     named = {name: loss for name, loss in vars(losses).items() if name.startswith(("d_", "g_"))}
-    assert named.keys() == arguments.keys()
+    assert named.keys() == arguments.keys() | {"d_r1"}
     for name, given_ones in arguments.items():
         exact = named[name](*(x.float() if isinstance(x, torch.Tensor) else x for x in given_ones))
         with torch.autocast("cpu", torch.bfloat16):
             assert torch.equal(named[name](*given_ones), exact), name
+    images = _images(2, 8).requires_grad_()  # of which R1 takes the slope: they are what scores were made of
+    squares = images.square().sum((1, 2, 3))
+    exact = losses.d_r1(squares, images)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(losses.d_r1(squares.bfloat16(), images), exact)
