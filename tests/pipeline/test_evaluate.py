@@ -21,7 +21,7 @@ from pipeline.files import read_json
 from pipeline.folders import of_folders, params_for, score_folders
 from pipeline.ingest import ingest
 from pipeline.manifest import read_manifest
-from pipeline.metrics import REGISTRY, STYLE
+from pipeline.metrics import STYLE, of_task
 from pipeline.metrics.controls import CONTROLS, UPPER
 from pipeline.metrics.temporal import COUNT
 from pipeline.params import Evaluate, load_params
@@ -36,7 +36,7 @@ SETTINGS = Evaluate(
 )
 PALETTE = {"lab_mean": [55.0, 10.0, 40.0], "lab_std": [15.0, 6.0, 10.0]}
 GATE = load_params(ROOT / "params.yaml").gate
-REQUIRED = {name for name, declared in REGISTRY.items() if not declared.optional}
+REQUIRED = {declared.name for declared in of_task("stylize") if not declared.optional}
 
 
 def painter(image: Image.Image) -> Image.Image:
