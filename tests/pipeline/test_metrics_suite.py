@@ -9,7 +9,7 @@ import torch
 
 from pipeline import losses
 from pipeline.closure import import_closure, module_file
-from pipeline.methods import cut
+from pipeline.methods import statistics
 from pipeline.metrics import REGISTRY, memorisation, metric, style
 from pipeline.metrics.bootstrap import draw, figure
 from pipeline.metrics.distortion import Distortion
@@ -222,7 +222,7 @@ def test_no_loss_draws_the_filters_that_measure(monkeypatch: pytest.MonkeyPatch)
     draw_ = torch.Generator().manual_seed(0)
     images = torch.rand(3, 1, 3, 64, 64)
     for _ in range(2):
-        terms = cut._statistics(cut._Judged(*images), draw_)
+        terms = statistics.statistics(statistics.Judged(*images), draw_)
         terms["texture"]()
         terms["palette"]()
     for one, other in drawn.values():
