@@ -23,10 +23,10 @@ from PIL import Image
 
 from benchmarks.workspaces import ROOT, prepared, samples_of, train, write_recipes
 from pipeline import gate, held_out, package
-from pipeline.files import read_json, write_atomic
+from pipeline.files import write_atomic
 from pipeline.images import grid
 from pipeline.inference import Stylizer
-from pipeline.params import load_params
+from pipeline.params import Gate, load_params
 from pipeline.recipes import load_book, recipe_params
 from pipeline.scoring import Scorer
 from pipeline.workspace import Workspace
@@ -69,7 +69,6 @@ class Row:
     metrics: Mapping[str, Any]
     controls: Mapping[str, Mapping[str, Any]]
     failed: tuple[str, ...]  # rules of the gate
-    step_seconds: float
     pictures: tuple[Image.Image, ...]
 
 
@@ -101,41 +100,38 @@ def measure(workspace: Workspace, style: str, names: Sequence[str], workers: int
     models = {name: Stylizer.load(workspace.package(_slug(name))) for name in names}
     scorer = Scorer(images, params.evaluate, models[names[0]].config["palette"])
     photographs = tuple(Image.fromarray(view.pixels) for view in images.photographs[:_SHOWN])
-    rows = tuple(_row(name, models[name], scorer, photographs, workspace) for name in names)
+    settings = replace(params.gate, mode="not_worse")
+    rows = tuple(_row(name, models[name], scorer, photographs, settings) for name in names)
     return Table(style, photographs, rows)
 
 
-def _row(name: str, model: Stylizer, scorer: Scorer, photographs: Sequence[Image.Image], workspace: Workspace) -> Row:
+def _row(name: str, model: Stylizer, scorer: Scorer, photographs: Sequence[Image.Image], settings: Gate) -> Row:
     sheet = scorer.score(model).to_dict()
-    settings = replace(load_params(workspace.params_file).gate, mode="not_worse")
     verdict = gate.judge(sheet, None, settings)
-    cost = read_json(workspace.root / "runs" / f"{_slug(name)}.cost.json")
     return Row(
         name,
         sheet["metrics"],
         sheet["controls"],
         tuple(rule.name for rule in verdict.rules if not rule.passed),
-        float(cost["seconds_per_step"]),
         tuple(model(photograph) for photograph in photographs),
     )
 
 
 def markdown(table: Table) -> str:
     """Return the section of one style."""
-    base = table.rows[0].step_seconds
     lines = [
         f"## {table.style}",
         "",
-        f"| | {' | '.join(COLUMNS.values())} | time of a step | gate |",
-        f"|---|{'---|' * len(COLUMNS)}---|---|",
+        f"| | {' | '.join(COLUMNS.values())} | gate |",
+        f"|---|{'---|' * len(COLUMNS)}---|",
     ]
     for row in table.rows:
         cells = " | ".join(_cell(row.metrics.get(name)) for name in COLUMNS)
         failed = f"refused: {', '.join(row.failed)}" if row.failed else "accepted"
-        lines.append(f"| {row.name} | {cells} | {row.step_seconds / base:.2f} | {failed} |")
+        lines.append(f"| {row.name} | {cells} | {failed} |")
     for control, name in _CONTROLS.items():
         cells = " | ".join(_cell(table.rows[0].controls[control].get(key)) for key in COLUMNS)
-        lines.append(f"| *{name}* | {cells} | | |")
+        lines.append(f"| *{name}* | {cells} | |")
     return "\n".join([*lines, ""])
 
 
