@@ -11,6 +11,7 @@ gate, like any recipe. Writes benchmarks/results/ablation.md, and the pictures o
 from __future__ import annotations
 
 import argparse
+import io
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.workspaces import ROOT, prepared, samples_of, train, write_recipes
-from pipeline import gate, held_out, package
+from pipeline import gate, held_out, package, sample_data
 from pipeline.files import write_atomic
 from pipeline.images import grid
 from pipeline.inference import Stylizer
@@ -166,28 +167,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--sheet", type=Path, default=SHEET)
     given = parser.parse_args(arguments)
-    tables, built_in = [], given.style or STYLES
+    tables: list[Table] = []
     names = list(given.row or ROWS)
     one_core: dict[str, Any] = {"threads": 1} | ({"steps": given.steps} if given.steps else {})
     with tempfile.TemporaryDirectory() as scratch:
         places = {name: (Path(photos), Path(artworks)) for name, photos, artworks in given.own}
-        for style in built_in:
+        for style in given.style or STYLES:
             places[style] = samples_of(Path(scratch) / "samples" / style, style)
         for style, (photos, artworks) in places.items():
             root = Path(scratch) / "workspaces" / style
             workspace = prepared(root, photos, artworks, style, {"train": one_core})
             tables.append(measure(workspace, style, names, given.workers))
-    steps = load_params(workspace.params_file).train.steps
+            _write(given.out, given.sheet, tables, load_params(workspace.params_file).train.steps)
+    print(f"tables: {given.out}\npictures: {given.sheet}")
+
+
+def _write(out: Path, picture: Path, tables: Sequence[Table], steps: int) -> None:
+    """Write what is there so far, after every style: hours of training must not hang on the last one."""
     head = (
         "# The ablation\n\n"
         f"Made by `python -m benchmarks.ablation`, {datetime.now(UTC):%Y-%m-%d}, commit {commit()}; "
         f"`presets/demo.yaml` ({steps} steps) with one thing changed. What it shows stands in docs/methods.md, the "
         "pictures of the built-in styles in docs/images/ablation.jpg.\n"
     )
-    write_atomic(given.out, "\n".join([head, *map(markdown, tables)]))
-    given.sheet.parent.mkdir(parents=True, exist_ok=True)
-    sheet(table for table in tables if table.style in built_in).save(given.sheet, quality=88)
-    print(f"tables: {given.out}\npictures: {given.sheet}")
+    write_atomic(out, "\n".join([head, *map(markdown, tables)]))
+    if built_in := [table for table in tables if table.style in sample_data.STYLES]:
+        data = io.BytesIO()
+        sheet(built_in).save(data, "JPEG", quality=88)
+        write_atomic(picture, data.getvalue())
 
 
 if __name__ == "__main__":
