@@ -11,6 +11,7 @@ gate, like any recipe. Writes benchmarks/results/ablation.md, and the pictures o
 from __future__ import annotations
 
 import argparse
+import io
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +23,11 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.workspaces import ROOT, prepared, samples_of, train, write_recipes
-from pipeline import gate, held_out, package
-from pipeline.files import read_json, write_atomic
+from pipeline import gate, held_out, package, sample_data
+from pipeline.files import write_atomic
 from pipeline.images import grid
 from pipeline.inference import Stylizer
-from pipeline.params import load_params
+from pipeline.params import Gate, load_params
 from pipeline.recipes import load_book, recipe_params
 from pipeline.scoring import Scorer
 from pipeline.workspace import Workspace
@@ -69,7 +70,6 @@ class Row:
     metrics: Mapping[str, Any]
     controls: Mapping[str, Mapping[str, Any]]
     failed: tuple[str, ...]  # rules of the gate
-    step_seconds: float
     pictures: tuple[Image.Image, ...]
 
 
@@ -101,41 +101,38 @@ def measure(workspace: Workspace, style: str, names: Sequence[str], workers: int
     models = {name: Stylizer.load(workspace.package(_slug(name))) for name in names}
     scorer = Scorer(images, params.evaluate, models[names[0]].config["palette"])
     photographs = tuple(Image.fromarray(view.pixels) for view in images.photographs[:_SHOWN])
-    rows = tuple(_row(name, models[name], scorer, photographs, workspace) for name in names)
+    settings = replace(params.gate, mode="not_worse")
+    rows = tuple(_row(name, models[name], scorer, photographs, settings) for name in names)
     return Table(style, photographs, rows)
 
 
-def _row(name: str, model: Stylizer, scorer: Scorer, photographs: Sequence[Image.Image], workspace: Workspace) -> Row:
+def _row(name: str, model: Stylizer, scorer: Scorer, photographs: Sequence[Image.Image], settings: Gate) -> Row:
     sheet = scorer.score(model).to_dict()
-    settings = replace(load_params(workspace.params_file).gate, mode="not_worse")
     verdict = gate.judge(sheet, None, settings)
-    cost = read_json(workspace.root / "runs" / f"{_slug(name)}.cost.json")
     return Row(
         name,
         sheet["metrics"],
         sheet["controls"],
         tuple(rule.name for rule in verdict.rules if not rule.passed),
-        float(cost["seconds_per_step"]),
         tuple(model(photograph) for photograph in photographs),
     )
 
 
 def markdown(table: Table) -> str:
     """Return the section of one style."""
-    base = table.rows[0].step_seconds
     lines = [
         f"## {table.style}",
         "",
-        f"| | {' | '.join(COLUMNS.values())} | time of a step | gate |",
-        f"|---|{'---|' * len(COLUMNS)}---|---|",
+        f"| | {' | '.join(COLUMNS.values())} | gate |",
+        f"|---|{'---|' * len(COLUMNS)}---|",
     ]
     for row in table.rows:
         cells = " | ".join(_cell(row.metrics.get(name)) for name in COLUMNS)
         failed = f"refused: {', '.join(row.failed)}" if row.failed else "accepted"
-        lines.append(f"| {row.name} | {cells} | {row.step_seconds / base:.2f} | {failed} |")
+        lines.append(f"| {row.name} | {cells} | {failed} |")
     for control, name in _CONTROLS.items():
         cells = " | ".join(_cell(table.rows[0].controls[control].get(key)) for key in COLUMNS)
-        lines.append(f"| *{name}* | {cells} | | |")
+        lines.append(f"| *{name}* | {cells} | |")
     return "\n".join([*lines, ""])
 
 
@@ -170,28 +167,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--sheet", type=Path, default=SHEET)
     given = parser.parse_args(arguments)
-    tables, built_in = [], given.style or STYLES
+    tables: list[Table] = []
     names = list(given.row or ROWS)
     one_core: dict[str, Any] = {"threads": 1} | ({"steps": given.steps} if given.steps else {})
     with tempfile.TemporaryDirectory() as scratch:
         places = {name: (Path(photos), Path(artworks)) for name, photos, artworks in given.own}
-        for style in built_in:
+        for style in given.style or STYLES:
             places[style] = samples_of(Path(scratch) / "samples" / style, style)
         for style, (photos, artworks) in places.items():
             root = Path(scratch) / "workspaces" / style
             workspace = prepared(root, photos, artworks, style, {"train": one_core})
             tables.append(measure(workspace, style, names, given.workers))
-    steps = load_params(workspace.params_file).train.steps
+            _write(given.out, given.sheet, tables, load_params(workspace.params_file).train.steps)
+    print(f"tables: {given.out}\npictures: {given.sheet}")
+
+
+def _write(out: Path, picture: Path, tables: Sequence[Table], steps: int) -> None:
+    """Write what is there so far, after every style: hours of training must not hang on the last one."""
     head = (
         "# The ablation\n\n"
         f"Made by `python -m benchmarks.ablation`, {datetime.now(UTC):%Y-%m-%d}, commit {commit()}; "
         f"`presets/demo.yaml` ({steps} steps) with one thing changed. What it shows stands in docs/methods.md, the "
         "pictures of the built-in styles in docs/images/ablation.jpg.\n"
     )
-    write_atomic(given.out, "\n".join([head, *map(markdown, tables)]))
-    given.sheet.parent.mkdir(parents=True, exist_ok=True)
-    sheet(table for table in tables if table.style in built_in).save(given.sheet, quality=88)
-    print(f"tables: {given.out}\npictures: {given.sheet}")
+    write_atomic(out, "\n".join([head, *map(markdown, tables)]))
+    if built_in := [table for table in tables if table.style in sample_data.STYLES]:
+        data = io.BytesIO()
+        sheet(built_in).save(data, "JPEG", quality=88)
+        write_atomic(picture, data.getvalue())
 
 
 if __name__ == "__main__":
