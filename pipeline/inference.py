@@ -143,9 +143,20 @@ def open_package(package: Path, task: Task, expected: str | None = None) -> tupl
 
 
 def load_network(package: Path, config: Mapping[str, Any], name: str = "generator") -> nn.Module:
-    """Return a network of a package that `open_package` has checked: `generator`, or `reverse` where there is one."""
-    network = build_network(config["network"])
-    network.load_state_dict(load_file(package / f"{name}.safetensors"))
+    """Return a network of a package that `open_package` has checked: `generator`, or `reverse` where there is one.
+
+    Raises:
+        ValueError: this version builds the network with other layers than the package's has.
+    """
+    network, weights = build_network(config["network"]), load_file(package / f"{name}.safetensors")
+    wanted = {key: value.shape for key, value in network.state_dict().items()}
+    if wanted != {key: value.shape for key, value in weights.items()}:
+        raise ValueError(
+            f"the {name} of package {package} has other layers than this version gives a "
+            f"{config['network']['name']!r}: an older or newer version made it. Use it with that version's code, or train anew and let a person "
+            f"promote the result (`atelier promote`), since the two cannot be scored side by side"
+        )
+    network.load_state_dict(weights)
     return network
 
 

@@ -49,6 +49,13 @@ def test_spectral_norm_bounds_every_layer() -> None:
             assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.05)
 
 
+def test_the_scale_multiplies_the_scores_and_nothing_else() -> None:
+    plain, scaled = (PatchDiscriminator(channels=8, layers=2, scale=scale).eval() for scale in (1.0, 10.0))
+    scaled.load_state_dict(plain.state_dict())
+    image = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(scaled(image), 10 * plain(image))
+
+
 def test_features_have_the_channels_that_are_declared() -> None:
     network = ResnetGenerator(channels=8, blocks=3)
     features = network.encode(torch.zeros(1, 3, 32, 32))

@@ -6,6 +6,7 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save
 
 from pipeline.export import PARITY
 from pipeline.files import read_json, sha256_file, write_json
@@ -149,6 +150,16 @@ def test_a_package_that_is_whole_but_not_the_recorded_one_is_refused(copy: Path)
     manifest["digests"]["data"] = "other"
     write_json(copy / "manifest.json", manifest)
     with pytest.raises(ValueError, match="digest"):
+        Stylizer.load(copy)
+
+
+def test_a_package_of_other_layers_than_this_version_builds_is_refused_in_a_sentence(copy: Path) -> None:
+    weights = load_file(copy / "generator.safetensors")
+    first = next(iter(weights))
+    weights[f"older.{first}"] = weights.pop(first)
+    (copy / "generator.safetensors").write_bytes(save(weights))
+    write_manifest(copy, read_json(copy / "manifest.json")["digests"])
+    with pytest.raises(ValueError, match=r"other layers than this version gives a 'resnet'.*atelier promote"):
         Stylizer.load(copy)
 
 
