@@ -153,8 +153,9 @@ def load_network(package: Path, config: Mapping[str, Any], name: str = "generato
     if wanted != {key: value.shape for key, value in weights.items()}:
         raise ValueError(
             f"the {name} of package {package} has other layers than this version gives a "
-            f"{config['network']['name']!r}: an older or newer version made it. Use it with that version's code, or train anew and let a person "
-            f"promote the result (`atelier promote`), since the two cannot be scored side by side"
+            f"{config['network']['name']!r}: an older or newer version made it. Use it with that version's code, or "
+            f"train anew and let a person promote the result (`atelier promote`), since the two cannot be scored side "
+            f"by side"
         )
     network.load_state_dict(weights)
     return network

@@ -4,7 +4,7 @@ import torch
 from pipeline.networks.averaging import Average
 from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.generators import ResnetGenerator
-from pipeline.networks.layers import Blur, ChannelNorm, initialise
+from pipeline.networks.layers import Blur, ChannelNorm, initialise, instance_norm
 
 
 def _parameters(network: torch.nn.Module) -> int:
@@ -78,6 +78,13 @@ def test_channel_norm_gives_every_place_channels_of_mean_square_one() -> None:
     with torch.no_grad():
         norm.weight[2], norm.bias[2] = 3.0, 0.5
     torch.testing.assert_close(norm(x)[:, 2], 3 * ChannelNorm(6)(x)[:, 2] + 0.5)
+
+
+def test_instance_norm_is_torchs_own_and_keeps_channels_last() -> None:
+    x = torch.randn(2, 6, 5, 7).to(memory_format=torch.channels_last) * 3 + 1
+    norm = instance_norm(6)
+    torch.testing.assert_close(norm(x), torch.nn.functional.instance_norm(x))
+    assert norm(x).is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("norm", ["channel", "instance"])
