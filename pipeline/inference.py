@@ -154,8 +154,7 @@ def load_network(package: Path, config: Mapping[str, Any], name: str = "generato
         raise ValueError(
             f"the {name} of package {package} has other layers than this version gives a "
             f"{config['network']['name']!r}: an older or newer version made it. Use it with that version's code, or "
-            f"train anew and let a person promote the result (`atelier promote`), since the two cannot be scored side "
-            f"by side"
+            f"train anew and let a person promote the result (`atelier promote`): the two cannot be scored together"
         )
     network.load_state_dict(weights)
     return network
