@@ -14,23 +14,18 @@ import argparse
 import io
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from benchmarks.workspaces import ROOT, prepared, samples_of, train, write_recipes
-from pipeline import gate, held_out, package, sample_data
+from benchmarks.rows import Table, add_style_options, markdown, measure, workspaces
+from benchmarks.workspaces import ROOT
+from pipeline import sample_data
 from pipeline.files import write_atomic
 from pipeline.images import grid
-from pipeline.inference import Stylizer
-from pipeline.params import Gate, load_params
-from pipeline.recipes import load_book, recipe_params
-from pipeline.scoring import Scorer
-from pipeline.workspace import Workspace
+from pipeline.params import load_params
 from scripts.test_full import commit
 
 RESULT = ROOT / "benchmarks" / "results" / "ablation.md"
@@ -49,91 +44,6 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
     "instance norm": {"cut": {"generator": {"norm": "instance"}}},
     "batch 1": {"train": {"batch": 1}},
 }
-COLUMNS = {
-    "style/patch_swd": "patches ↓",
-    "style/texture_swd": "texture ↓",
-    "style/palette": "palette ↓",
-    "style/kid": "kid ↓",
-    "judge/luminance": "judge ↑",
-    "content/structure": "structure ↑",
-    "temporal/flicker": "flicker ↓",
-}
-_CONTROLS = {"paintings": "held-out paintings", "lab_transfer": "Lab transfer", "photograph": "photograph"}
-_SHOWN = 5  # photographs a row of the sheet
-
-
-@dataclass(frozen=True)
-class Row:
-    """What came of one change."""
-
-    name: str
-    metrics: Mapping[str, Any]
-    controls: Mapping[str, Mapping[str, Any]]
-    failed: tuple[str, ...]  # rules of the gate
-    pictures: tuple[Image.Image, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """All rows of one style."""
-
-    style: str
-    photographs: tuple[Image.Image, ...]
-    rows: tuple[Row, ...]
-
-
-def measure(workspace: Workspace, style: str, names: Sequence[str], workers: int) -> Table:
-    """Train and score the rows `names` of a workspace that `prepared` made, `workers` at a time.
-
-    Args:
-        workspace: where.
-        style: of which style.
-        names: keys of `ROWS`.
-        workers: trainings side by side, each on one core.
-    """
-    write_recipes(workspace, style, {_slug(name): ROWS[name] for name in names})
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda name: train(workspace, _slug(name)), names))
-    for name in names:
-        package.main(_slug(name), workspace)
-    params = recipe_params(workspace, load_book(workspace).recipe(_slug(names[0])))
-    images = held_out.of_workspace(workspace, load_book(workspace).recipe(_slug(names[0])), params)
-    models = {name: Stylizer.load(workspace.package(_slug(name))) for name in names}
-    scorer = Scorer(images, params.evaluate, models[names[0]].config["palette"])
-    photographs = tuple(Image.fromarray(view.pixels) for view in images.photographs[:_SHOWN])
-    settings = replace(params.gate, mode="not_worse")
-    rows = tuple(_row(name, models[name], scorer, photographs, settings) for name in names)
-    return Table(style, photographs, rows)
-
-
-def _row(name: str, model: Stylizer, scorer: Scorer, photographs: Sequence[Image.Image], settings: Gate) -> Row:
-    sheet = scorer.score(model).to_dict()
-    verdict = gate.judge(sheet, None, settings)
-    return Row(
-        name,
-        sheet["metrics"],
-        sheet["controls"],
-        tuple(rule.name for rule in verdict.rules if not rule.passed),
-        tuple(model(photograph) for photograph in photographs),
-    )
-
-
-def markdown(table: Table) -> str:
-    """Return the section of one style."""
-    lines = [
-        f"## {table.style}",
-        "",
-        f"| | {' | '.join(COLUMNS.values())} | gate |",
-        f"|---|{'---|' * len(COLUMNS)}---|",
-    ]
-    for row in table.rows:
-        cells = " | ".join(_cell(row.metrics.get(name)) for name in COLUMNS)
-        failed = f"refused: {', '.join(row.failed)}" if row.failed else "accepted"
-        lines.append(f"| {row.name} | {cells} | {failed} |")
-    for control, name in _CONTROLS.items():
-        cells = " | ".join(_cell(table.rows[0].controls[control].get(key)) for key in COLUMNS)
-        lines.append(f"| *{name}* | {cells} | |")
-    return "\n".join([*lines, ""])
 
 
 def sheet(tables: Iterable[Table]) -> Image.Image:
@@ -147,37 +57,19 @@ def sheet(tables: Iterable[Table]) -> Image.Image:
     return whole
 
 
-def _cell(figure: Mapping[str, float | None] | None) -> str:
-    value = figure["value"] if figure else None
-    return "" if value is None else f"{value:.3g}"
-
-
-def _slug(name: str) -> str:
-    return name.lower().replace(",", "").replace(" ", "-")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write the tables and the sheet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--style", action="append", help=f"built-in style (default: {', '.join(STYLES)})")
-    parser.add_argument("--own", action="append", nargs=3, default=[], metavar=("NAME", "PHOTOS", "ARTWORKS"))
+    add_style_options(parser, STYLES)
     parser.add_argument("--row", action="append", choices=list(ROWS), help="default: all")
-    parser.add_argument("--steps", type=int, help="default: the preset's")
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--sheet", type=Path, default=SHEET)
     given = parser.parse_args(arguments)
     tables: list[Table] = []
-    names = list(given.row or ROWS)
-    one_core: dict[str, Any] = {"threads": 1} | ({"steps": given.steps} if given.steps else {})
+    changes = {name: ROWS[name] for name in given.row or ROWS}
     with tempfile.TemporaryDirectory() as scratch:
-        places = {name: (Path(photos), Path(artworks)) for name, photos, artworks in given.own}
-        for style in given.style or STYLES:
-            places[style] = samples_of(Path(scratch) / "samples" / style, style)
-        for style, (photos, artworks) in places.items():
-            root = Path(scratch) / "workspaces" / style
-            workspace = prepared(root, photos, artworks, style, {"train": one_core})
-            tables.append(measure(workspace, style, names, given.workers))
+        for style, workspace in workspaces(given, Path(scratch)):
+            tables.append(measure(workspace, style, changes, given.workers))
             _write(given.out, given.sheet, tables, load_params(workspace.params_file).train.steps)
     print(f"tables: {given.out}\npictures: {given.sheet}")
 
