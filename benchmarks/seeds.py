@@ -65,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     head = (
         "# The noise of the seed\n\n"
         f"Made by `python -m benchmarks.seeds`, {datetime.now(UTC):%Y-%m-%d}, commit {commit()}; "
-        "`presets/demo.yaml`, on one core each. A rule's value is what its sentence quotes, in bold where it is refused.\n"
+        "`presets/demo.yaml`, on one core each. "
+        "The value of a rule is the one that its sentence quotes, bold where it is refused.\n"
     )
     parts = [head]
     with tempfile.TemporaryDirectory() as scratch:
