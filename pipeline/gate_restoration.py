@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 from pipeline.gate_rules import Rule, against, scores
-from pipeline.metrics import metric
+from pipeline.metrics import DECISIVE, ORIGINAL, metric
 from pipeline.params import Gate
-from pipeline.sanity import ORIGINAL, problems
+from pipeline.sanity import problems
 from pipeline.scoresheet import Estimate, ScoreSheet, Tree
 
-# What a model must be better in than everything that restores without having learnt, by what it restores.
-DECISIVE: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "inpaint": ("restored/l1", "restored/gradient"),
-        "restore": ("restored/psnr", "restored/ssim"),
-        "super_resolution": ("restored/psnr", "restored/ssim"),
-    }
-)
 _COMPARED = {"restored/psnr": "psnr", "restored/ssim": "ssim"}
 
 

@@ -16,7 +16,9 @@ from pipeline.images import to_image, to_tensor
 from pipeline.inference import build_network, generator_weights, load_network, open_package
 from pipeline.networks.unet import RestorationGenerator
 
-TILE, OVERLAP = 768, 96  # px of what is given; memory stays that of a tile, whatever the picture
+# px of what is given; memory stays that of a tile, whatever the picture. Both are multiples of what eight halvings
+# need: all tiles then see the same grid of pixels, as one pass over the whole would.
+TILE, OVERLAP = 1024, 256
 _LOST = 128  # from this level of a mask on the picture is lost
 
 Pixels = NDArray[np.uint8]
@@ -141,11 +143,8 @@ def _corners(height: int, width: int) -> Iterator[tuple[int, int]]:
 
 
 def _starts(length: int) -> list[int]:
-    """Return where tiles begin: the last one ends with the picture, so that none is smaller than the others."""
-    if length <= TILE:
-        return [0]
-    step = TILE - OVERLAP
-    return [*range(0, length - TILE, step), length - TILE]
+    """Return where tiles begin: each overlaps the one before, and the last ends with the picture."""
+    return [0] if length <= TILE else list(range(0, length - OVERLAP, TILE - OVERLAP))
 
 
 def _ramp(length: int, shared: bool, scale: int) -> NDArray[np.float32]:

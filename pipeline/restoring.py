@@ -15,13 +15,13 @@ import numpy as np
 from PIL import Image
 
 from pipeline.damage.held_out import Specimen, Wear
+from pipeline.metrics import ORIGINAL
 from pipeline.metrics.bootstrap import Figure
 from pipeline.metrics.references import Pixels
 from pipeline.metrics.restored import RestoredSuite
 from pipeline.metrics.suite import differences, figures
 from pipeline.metrics.unlearnt import CONTROLS
 from pipeline.params import Evaluate
-from pipeline.sanity import ORIGINAL
 from pipeline.scoring import Painted, View
 
 Outputs: TypeAlias = dict[str, tuple[Pixels, ...]]

@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from types import MappingProxyType
 
-from pipeline.metrics import REGISTRY, Metric, of_task
+from pipeline.metrics import ORIGINAL, REGISTRY, Metric, of_task
 from pipeline.params import Gate
 from pipeline.scoresheet import ScoreSheet
 
-ORIGINAL = "original"
-"""The control above all restorations: the picture as it was."""
 # Without these there is nothing to hold a model against.
 NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -52,7 +52,8 @@ def jpeg(pictures: Tensor, quality: Tensor) -> Tensor:
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)[:, None, None]
     light = _quantised(light, _steps(_LIGHT, scale))
     small = _quantised(F.avg_pool2d(colours, 2), _steps(_colour_table(), scale))
-    back = _to_rgb(light, F.interpolate(small, scale_factor=2, mode="nearest")) / 127.5 - 1
+    larger = F.interpolate(small, scale_factor=2, mode="bilinear")  # libjpeg's triangle filter
+    back = _to_rgb(light, larger) / 127.5 - 1
     kept = (quality >= 100)[:, None, None, None]
     return torch.where(kept, pictures, back[..., :height, :width].clamp(-1, 1))
 

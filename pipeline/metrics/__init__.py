@@ -291,6 +291,16 @@ _DECLARED = (*_DECLARED, *_graded())
 REGISTRY: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _DECLARED})
 STYLE = tuple(name for name in REGISTRY if name.startswith("style/"))
 """Metrics of which the figures of all controls are worth a summary."""
+ORIGINAL = "original"
+"""The control above all restorations: the picture as it was."""
+DECISIVE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "inpaint": ("restored/l1", "restored/gradient"),
+        "restore": ("restored/psnr", "restored/ssim"),
+        "super_resolution": ("restored/psnr", "restored/ssim"),
+    }
+)
+"""What a model must be better in than all that restores without having learnt, by what it restores."""
 
 
 def of_task(task: str) -> tuple[Metric, ...]:

@@ -11,9 +11,8 @@ from PIL import Image
 
 from pipeline.damage.held_out import Specimen
 from pipeline.files import read_json, write_json
-from pipeline.gate_restoration import DECISIVE
 from pipeline.images import grid
-from pipeline.metrics import metric
+from pipeline.metrics import DECISIVE, ORIGINAL, metric
 from pipeline.metrics.references import Pixels
 from pipeline.recipes import Recipe
 from pipeline.reports.figures import short
@@ -22,7 +21,6 @@ from pipeline.reports.model_card import measured
 from pipeline.reports.samples import enlarged, write_plots
 from pipeline.reports.sources import MODEL, in_order, source
 from pipeline.restoring import RestorationScores
-from pipeline.sanity import ORIGINAL
 
 __all__ = ["lead", "write_card", "write_gallery", "write_plots", "write_sheets"]
 
