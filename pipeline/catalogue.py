@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-Task: TypeAlias = Literal["stylize", "generate"]
+Task: TypeAlias = Literal["stylize", "generate", "restore"]
 """What a model is for; everything around a method asks for it, and nothing asks for the method's name."""
 
 _DOES: Mapping[str, str] = MappingProxyType(
     {
         "stylize": "repaints photographs (`atelier stylize`)",
         "generate": "makes images out of noise (`atelier generate`)",
+        "restore": "restores damaged pictures (`atelier restore`)",
     }
 )
 
@@ -63,6 +64,14 @@ METHODS: Mapping[str, Facts] = MappingProxyType(
             cost="half of cut's a step on a CPU, and thousands of steps",
             needs="some tens of artworks; better thousands",
             choose="for small studies and colour ideas out of nothing: light, well understood, 128 px at most",
+        ),
+        "pix2pix": Facts(
+            task="restore",
+            photographs=False,
+            what="conditional GAN on damage drawn on artworks; `pix2pix.task`: inpaint, restore, super_resolution",
+            cost="half of cut's a step on a CPU in the demo's preset; at the published size, a GPU",
+            needs="some tens of artworks; better hundreds",
+            choose="to fill holes under a mask, to clean what is faded, stained or noisy, or to enlarge by 2 or 4",
         ),
     }
 )

@@ -357,6 +357,38 @@ def generate(
     out.print(f"{count} images: {shown(target)}", markup=False)
 
 
+@app.command(epilog="Example: atelier restore scan.png whole.png --model monet-inpaint --mask lost.png")
+def restore(
+    context: typer.Context,
+    given: Annotated[Path, typer.Argument(metavar="IN", help="A damaged picture, or a folder of them.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A picture, or a folder.")],
+    model: Annotated[str | None, typer.Option(help="A model (its champion is used), or a package folder.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="White where the picture is lost; of a folder IN, a folder of like names.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Restore a picture or a folder, in any size: fill holes under a mask, clean, or enlarge."""
+    from pipeline import restore as mending
+    from pipeline import stylize as files
+
+    workspace = context.obj.workspace_if_any()
+    package = files.find_package(workspace, model)
+    pairs = mending.pairs(given, mask)  # wrong paths are told before torch is imported
+    from pipeline.restoration import Restorer
+
+    _check_device(device)
+    restorer = Restorer.load(package.directory, device, package.expected)
+    limits = files.picture_limits(workspace)
+    results = []
+    with show.file_progress(f"restore with {package.label}", say=len(pairs) > 1) as advance:
+        for result in mending.restore(restorer, pairs, given, target, limits):
+            results.append(result)
+            advance(len(results), len(pairs))
+    if show.paintings(results, target, "restored"):
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: atelier methods")
 def methods() -> None:
     """List the methods: what each is for, what it costs and needs, and when to choose it."""

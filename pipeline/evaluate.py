@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline import held_out
+from pipeline.damage.held_out import Wear
 from pipeline.entry import run_stage
 from pipeline.files import staged_directory, write_atomic, write_json
 from pipeline.generation import Sampler
@@ -22,7 +23,9 @@ from pipeline.inference import Stylizer
 from pipeline.params import Params
 from pipeline.progress import Progress
 from pipeline.recipes import Recipe, load_book, recipe_params
-from pipeline.reports import gallery, model_card, plots, report, samples
+from pipeline.reports import gallery, model_card, plots, report, restored, samples
+from pipeline.restoration import Restorer
+from pipeline.restoring import Workshop, score_restorer
 from pipeline.sampling import score_samples
 from pipeline.scoring import score, summary
 from pipeline.workspace import PHOTOS, Workspace, find_workspace
@@ -120,7 +123,30 @@ def _generate(task: Task) -> Draft:
     return draft
 
 
-_TASKS: Mapping[str, Callable[[Task], Draft]] = MappingProxyType({"stylize": _stylize, "generate": _generate})
+def _restore(task: Task) -> Draft:
+    """Score a model that restores pictures."""
+    settings = task.params.evaluate
+    restorer = Restorer.load(task.package)
+    artworks = held_out.artworks_of_workspace(task.workspace, task.recipe, task.params)
+    workshop = Workshop.of(artworks, Wear.of_package(restorer.config))
+    bar = Progress(f"evaluate {task.recipe.name}", len(artworks) * len(workshop.specimens))
+    scores = score_restorer(restorer, workshop, settings, bar.update)
+    metrics = task.identify(scores.to_dict(), restorer.digest)
+
+    def draft(folder: Path) -> None:
+        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "summary.json", summary(metrics))
+        restored.write_plots(folder / "plots", metrics)
+        restored.write_gallery(folder / "gallery", scores, settings.gallery)
+        restored.write_sheets(folder / "sheets", folder / "gallery")
+        write_atomic(folder / "model_card.md", restored.write_card(metrics, restorer.config, task.recipe))
+
+    return draft
+
+
+_TASKS: Mapping[str, Callable[[Task], Draft]] = MappingProxyType(
+    {"stylize": _stylize, "generate": _generate, "restore": _restore}
+)
 
 
 def _command() -> None:

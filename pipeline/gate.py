@@ -5,11 +5,13 @@ Intervals are 95 %. A rule that lacks a number refuses: what was not measured wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.gate_generation import generation_rules
+from pipeline.gate_restoration import restoration_rules
 from pipeline.gate_rules import COMPARED as COMPARED
 from pipeline.gate_rules import MOST_COPIED as MOST_COPIED
 from pipeline.gate_rules import Rule, against, closer, copies, how_many, scores
@@ -36,8 +38,8 @@ class Verdict:
 def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree | None = None) -> Verdict:
     """Return the verdict on a model.
 
-    The rules of a model that makes images out of noise stand in `gate_generation`; those of one that repaints are
-    these. All must pass; differences are paired:
+    The rules of a model that makes images out of noise stand in `gate_generation`, those of one that restores in
+    `gate_restoration`; those of one that repaints are these. All must pass; differences are paired:
 
     - style: photograph - model of `style/patch_swd` has its lower bound above 0;
     - texture: lab_transfer - model of `style/texture_swd` has its lower bound above 0, and the model closes at least
@@ -58,8 +60,9 @@ def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree |
         anchor: the same against the last version that a person approved; None when there is none.
     """
     sheet = ScoreSheet(metrics)
-    rules = generation_rules if sheet.task == "generate" else _stylize_rules
-    return _verdict(rules(sheet, comparison, settings, anchor))
+    if sheet.task not in _RULES:
+        return _verdict([Rule("sane", False, f"Nothing is known of the task {sheet.task!r}.")])
+    return _verdict(_RULES[sheet.task](sheet, comparison, settings, anchor))
 
 
 def _stylize_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate, anchor: Tree | None) -> list[Rule]:
@@ -214,3 +217,6 @@ def _sane(sheet: ScoreSheet, settings: Gate) -> Rule:
     )
 
 
+_RULES: Mapping[str, Callable[[ScoreSheet, Tree | None, Gate, Tree | None], list[Rule]]] = MappingProxyType(
+    {"stylize": _stylize_rules, "generate": generation_rules, "restore": restoration_rules}
+)

@@ -78,6 +78,7 @@ def against(
     comparison: Tree | None,
     settings: Gate,
     compared: Mapping[str, str] = COMPARED,
+    leading: str = "style/patch_swd",
 ) -> Rule:
     """Return the rule about another model, from paired differences `champion - model` of `compared`.
 
@@ -86,7 +87,7 @@ def against(
     high < -noise, for structure (higher is better) low > noise.
 
     - not_worse: worse beyond noise in none of them.
-    - better: that, and `style/patch_swd` better beyond noise (low > 0).
+    - better: that, and `leading` better beyond noise.
     - manual: never passes; a person promotes.
 
     Without a champion, not_worse and better pass. What other networks saw is compared with nothing.
@@ -106,8 +107,8 @@ def against(
         )
     differences = {name: other.difference("champion - model", name) for name in compared}
     unknown = [name for name, found in differences.items() if found is None]
-    style = differences["style/patch_swd"]
-    if unknown or style is None:
+    first = differences[leading]
+    if unknown or first is None:
         return Rule(whom, False, f"The comparison with the {whom} lacks {', '.join(unknown)}.")
     noise = asdict(settings.seed_noise)
     worse = [
@@ -117,12 +118,15 @@ def against(
     ]
     if worse:
         return Rule(whom, False, f"The model is worse than the {whom} beyond noise: {', '.join(worse)}.")
-    if mode == "better" and style.low <= 0:
+    if metric(leading).direction == "higher":  # champion - model: turned, so that more is better in the sentences too
+        first = Estimate(0 - first.value, 0 - first.high, 0 - first.low)
+    title = "style closer" if leading == "style/patch_swd" else f"{metric(leading).title.lower()} higher"
+    if mode == "better" and first.low <= 0:
         sentence = f"gate.mode is better, and the model is not beyond noise better than the {whom}: "
-        return Rule(whom, False, f"{sentence}style closer by {style}.", style.low, 0.0)
-    word = "better than" if style.low > 0 else "not worse than"
-    sentence = f"The model is {word} the {whom}: style closer by {style}."
-    return Rule(whom, True, sentence, style.low if mode == "better" else style.high, 0.0)
+        return Rule(whom, False, f"{sentence}{title} by {first}.", first.low, 0.0)
+    word = "better than" if first.low > 0 else "not worse than"
+    sentence = f"The model is {word} the {whom}: {title} by {first}."
+    return Rule(whom, True, sentence, first.low if mode == "better" else first.high, 0.0)
 
 
 def _strangers(sheet: ScoreSheet, other: ScoreSheet) -> str:

@@ -50,6 +50,15 @@ def paintings_of_workspace(workspace: Workspace, recipe: Recipe, params: Params)
     return Paintings(held_out, _crops(prepared), total, observers_at_hand(params, workspace.judge(recipe.style)))
 
 
+def artworks_of_workspace(workspace: Workspace, recipe: Recipe, params: Params) -> tuple[View, ...]:
+    """Return the held-out artworks of a recipe that restores, at most `evaluate.max_images`, the first by hash.
+
+    Raises:
+        ValueError: the style has not been prepared.
+    """
+    return tuple(_views(workspace.prepared(recipe.style), params.evaluate.max_images))
+
+
 def observers_at_hand(params: Params, judge_folder: Path | None) -> Observers:
     """Return the networks that look: the judge of `judge_folder`, and the published ones whose weights are here.
 

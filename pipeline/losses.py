@@ -114,6 +114,13 @@ def g_cycle(back: Tensor, image: Tensor) -> Tensor:
 
 
 @_exact
+def g_restored(output: Tensor, original: Tensor, holes: Tensor | None = None) -> Tensor:
+    """E|y - G(x)| (Isola et al. 2017, eq. 3); with holes (N, 1, H, W), 1 inside, over what was lost alone."""
+    far = (output - original).abs().mean(1, keepdim=True)
+    return far.mean() if holes is None else (far * holes).sum() / holes.sum().clamp_min(1)
+
+
+@_exact
 def g_structure(output: Tensor, photo: Tensor, scales: tuple[int, ...] = (4, 8)) -> Tensor:
     """Sum over scales of 1 - cosine of mean-free luminance, averaged over s x s pixels.
 

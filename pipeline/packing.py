@@ -15,12 +15,16 @@ from torch import Tensor, nn
 
 from pipeline.catalogue import Task
 from pipeline.colour import lab_statistics
+from pipeline.damage.held_out import Wear
 from pipeline.data import read_index
 from pipeline.export import Graph
 from pipeline.generation import Sampler
 from pipeline.images import grid
 from pipeline.inference import Stylizer
+from pipeline.networks.filling import LEVELS
 from pipeline.networks.latent import LatentGenerator
+from pipeline.networks.unet import RestorationGenerator
+from pipeline.restoration import Restorer
 from pipeline.workspace import PHOTOS, Workspace
 
 _PAIRS = 4  # pictures of a preview, each way
@@ -110,7 +114,52 @@ class _Generate:
         return grid([images[row * _COLUMNS : (row + 1) * _COLUMNS] for row in range(_ROWS)], gap=4)
 
 
-PACKERS: Mapping[Task, Packer] = MappingProxyType({"stylize": _Stylize(), "generate": _Generate()})
+@dataclass(frozen=True)
+class _Restore:
+    def names(self, config: Mapping[str, Any]) -> tuple[str, ...]:
+        del config
+        return ("generator",)
+
+    def graph(self, name: str, network: nn.Module, config: Mapping[str, Any]) -> Graph:
+        del name, config
+        assert isinstance(network, RestorationGenerator)
+        side, axes = _multiple(network), {0: "batch", 2: "height", 3: "width"}
+        shapes = [(1, side, side), (2, side, 2 * side)]
+        made = {key: f"{name} x {network.scale}" if key and network.scale > 1 else name for key, name in axes.items()}
+        if not network.masked:
+            probes: list[tuple[Tensor, ...]] = [(_noise(n, 3, h, w),) for n, h, w in shapes]
+            return Graph(("picture",), "restored", {"picture": axes, "restored": made}, probes)
+        probes = [(_noise(n, 3, h, w), (_noise(n, 1, h, w) > 0.5).float()) for n, h, w in shapes]
+        return Graph(("picture", "holes"), "restored", {"picture": axes, "holes": axes, "restored": made}, probes)
+
+    def facts(self, network: nn.Module, config: Mapping[str, Any], workspace: Workspace) -> dict[str, Any]:
+        del config, workspace
+        assert isinstance(network, RestorationGenerator)
+        holes = "; holes (N, 1, H, W), 1 where the picture is lost" if network.masked else ""
+        return {
+            "restores": network.task,
+            "scale": network.scale,
+            "multiple": _multiple(network),
+            "input": f"RGB in [-1, 1], (N, 3, H, W); of the graph, H and W multiples of `multiple`{holes}",
+        }
+
+    def preview(self, networks: Networks, config: Mapping[str, Any], workspace: Workspace) -> Image.Image:
+        restorer = Restorer(networks["generator"], config, "", torch.device("cpu"))
+        wear, views = Wear.of_package(config), _views(workspace.prepared(config["style"]))
+        left = [wear.specimen(str(i), np.asarray(view), wear.grades[-1]) for i, view in enumerate(views)]
+        made = [restorer(one.picture, one.mask) for one in left]
+        size = views[0].size
+        return grid([[one.picture.resize(size, Image.Resampling.NEAREST) for one in left], made, views])
+
+
+PACKERS: Mapping[Task, Packer] = MappingProxyType(
+    {"stylize": _Stylize(), "generate": _Generate(), "restore": _Restore()}
+)
+
+
+def _multiple(network: RestorationGenerator) -> int:
+    """Return what sides must be multiples of in the graph, which is traced where no layer has an odd one."""
+    return int(2 ** max(len(network.unet.widths), LEVELS if network.masked else 0))
 
 
 def _noise(*shape: int) -> Tensor:

@@ -256,6 +256,51 @@ class Dcgan:
 
 
 @dataclass(frozen=True)
+class Unet:
+    """U-Net of pix2pix."""
+
+    channels: Annotated[int, Between(2, 512)]  # of the first layer, doubled up to 8 times
+    depth: Annotated[int, Between(2, 10)]  # halvings; 8 bring 256 px down to 1
+    norm: Literal["batch", "instance", "channel", "none"]
+    dropout: Annotated[float, Between(0, 0.9)]  # in the three lowest layers of the decoder, while training; 0: none
+    residual: bool  # the network corrects a first guess (holes filled smoothly, bicubic); else it draws from nothing
+
+
+@dataclass(frozen=True)
+class Damage:
+    """How badly artworks are damaged at most; each is drawn anew for every crop."""
+
+    sizes: tuple[str, ...]  # of holes, see `pipeline.damage.masks.SIZES`
+    scratches: Annotated[int, Between(0, 16)]  # of `restore`, a picture
+    stains: Annotated[int, Between(0, 8)]  # of `restore`, a picture
+    fading: Annotated[float, Between(0, 1)]  # share of contrast and of colour that is lost
+    blur: Annotated[float, Between(0, 8)]  # deviation, px of the picture before it is reduced
+    noise: Annotated[float, Between(0, 64)]  # deviation, 8-bit levels
+    quality: Annotated[int, Between(5, 100)]  # least of JPEG; 100: it is not compressed
+
+
+@dataclass(frozen=True)
+class Pix2PixWeights:
+    """Weights of the generator's losses."""
+
+    gan: Weight
+    l1: Weight
+
+
+@dataclass(frozen=True)
+class Pix2Pix:
+    """Conditional GAN that undoes damage."""
+
+    task: Literal["inpaint", "restore", "super_resolution"]
+    scale: Literal[2, 4]  # of super_resolution
+    generator: Unet
+    discriminator: Discriminator
+    gan: Adversarial
+    damage: Damage
+    weights: Pix2PixWeights
+
+
+@dataclass(frozen=True)
 class Judge:
     """The frozen judge of a style, see `pipeline.judge`."""
 
@@ -286,6 +331,8 @@ class SeedNoise:
     style: Annotated[float, Between(0, 1)]  # style/patch_swd
     texture: Annotated[float, Between(0, 1)]  # style/texture_swd
     structure: Annotated[float, Between(0, 1)]  # content/structure
+    psnr: Annotated[float, Between(0, 10)]  # restored/psnr, dB
+    ssim: Annotated[float, Between(0, 1)]  # restored/ssim
 
 
 @dataclass(frozen=True)
@@ -332,6 +379,7 @@ class Params:
     fastcut: Cut
     cyclegan: CycleGan
     dcgan: Dcgan
+    pix2pix: Pix2Pix
     judge: Judge
     evaluate: Evaluate
     gate: Gate
@@ -464,12 +512,31 @@ def _check_dcgan(dcgan: Dcgan, train: Train) -> None:
         )
 
 
+_SIZES = ("fine", "medium", "large")  # as in `damage.masks`
+
+
+def _check_pix2pix(pix2pix: Pix2Pix, params: Params) -> None:
+    sizes = pix2pix.damage.sizes
+    wrong = [size for size in sizes if size not in _SIZES]
+    if wrong or not sizes or len(set(sizes)) < len(sizes):
+        what = f"names {wrong[0]!r}" if wrong else "names none" if not sizes else "names one twice"
+        raise ValueError(f"'pix2pix.damage.sizes' {what}; choose each once of {', '.join(_SIZES)}")
+    if pix2pix.task == "super_resolution":
+        for name, side in (("train.crop", params.train.crop), ("prepare.view", params.prepare.view)):
+            if side % pix2pix.scale:
+                raise ValueError(
+                    f"{name} is {side}, which is no multiple of pix2pix.scale ({pix2pix.scale}); "
+                    f"set it to {side // pix2pix.scale * pix2pix.scale}"
+                )
+
+
 _CHECKS: Mapping[str, Callable[[Params], None]] = MappingProxyType(
     {
         "cut": lambda params: _check_contrastive("cut", params.cut, params.train),
         "fastcut": lambda params: _check_contrastive("fastcut", params.fastcut, params.train),
         "cyclegan": lambda params: _check_crop("cyclegan", params.cyclegan.generator, params.train),
         "dcgan": lambda params: _check_dcgan(params.dcgan, params.train),
+        "pix2pix": lambda params: _check_pix2pix(params.pix2pix, params),
     }
 )
 

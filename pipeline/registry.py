@@ -355,16 +355,26 @@ def _stage_code(scratch: Path) -> Path:
 
 
 def _signature(task: str) -> ModelSignature:
+    """Return what a served model of a task takes and gives; `serving_model` answers accordingly."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    image = Schema([ColSpec("string", "image")])
-    if task == "generate":
-        truncation = ParamSchema([ParamSpec("truncation", "double", 1.0)])
-        return ModelSignature(inputs=Schema([ColSpec("long", "seed")]), outputs=image, params=truncation)
-    switches = [ParamSpec(name, "boolean", False) for name in ("preserve_color", "reverse")]
-    params = ParamSchema([ParamSpec("strength", "double", 1.0), *switches])
-    return ModelSignature(inputs=image, outputs=image, params=params)
+    image = ColSpec("string", "image")
+    inputs: dict[str, list[ColSpec | TensorSpec]] = {
+        "stylize": [image],
+        "generate": [ColSpec("long", "seed")],
+        "restore": [image, ColSpec("string", "mask", required=False)],
+    }
+    options: dict[str, list[ParamSpec]] = {
+        "stylize": [
+            ParamSpec("strength", "double", 1.0),
+            *(ParamSpec(name, "boolean", False) for name in ("preserve_color", "reverse")),
+        ],
+        "generate": [ParamSpec("truncation", "double", 1.0)],
+        "restore": [],
+    }
+    told = {"params": ParamSchema(options[task])} if options[task] else {}
+    return ModelSignature(inputs=Schema(inputs[task]), outputs=Schema([image]), **told)
 
 
 def _exists(store: MlflowClient, name: str) -> bool:

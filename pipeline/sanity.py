@@ -6,10 +6,11 @@ photograph keeps everything of itself, and paintings are nearer to paintings tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from types import MappingProxyType
 
-from pipeline.metrics import REGISTRY, Metric, of_task
+from pipeline.metrics import ORIGINAL, REGISTRY, Metric, of_task
 from pipeline.params import Gate
 from pipeline.scoresheet import ScoreSheet
 
@@ -18,11 +19,24 @@ NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "stylize": ("photograph", "lab_transfer", "paintings"),
         "generate": ("mean_image", "spectral_noise", "shuffled", "paintings"),
+        "restore": (ORIGINAL,),
     }
 )
 # What paintings must be nearer to paintings than, and what it is called.
 _FAR: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"stylize": ("photograph", "photographs"), "generate": ("spectral_noise", "noise with their spectrum")}
+)
+# What the original itself scores as a restoration, whatever the damage.
+_PERFECT: Mapping[str, float] = MappingProxyType(
+    {"restored/l1": 0.0, "restored/gradient": 0.0, "restored/psnr": 100.0, "restored/ssim": 1.0}
+)
+# What there must be enough of, and the key of `gate` that says how many.
+_COUNTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "stylize": {"photographs": "min_photographs", "paintings": "min_paintings"},
+        "generate": {"images": "min_photographs", "paintings": "min_paintings"},
+        "restore": {"paintings": "min_paintings"},
+    }
 )
 # What the untouched photograph scores, whatever the images.
 UNTOUCHED: Mapping[str, float] = MappingProxyType(
@@ -30,6 +44,10 @@ UNTOUCHED: Mapping[str, float] = MappingProxyType(
 )
 # Where held-out paintings must be nearer to paintings than photographs are.
 NEARER = ("style/patch_swd", "style/texture_swd")
+# What every control that is needed must have been measured by.
+_NAMED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"stylize": NEARER, "generate": NEARER, "restore": tuple(_PERFECT)}
+)
 JUDGED = ("judge/colour", "judge/luminance")
 """What the frozen judge takes for a painting; higher is more."""
 # Plain facts below which an output is no picture, or no painting. 8-bit levels; real models stand far above.
@@ -47,10 +65,10 @@ _DIGITS = 1e-4  # figures are written with six significant digits
 
 def problems(sheet: ScoreSheet, settings: Gate) -> list[str]:
     """Return what is wrong with the figures of a model and its controls; nothing if nothing is."""
-    generated = (_figures, _contradictions, _paintings, _degenerate)
-    repainted = (_figures, _stubs, _contradictions, _untouched, _paintings, _blind_judge, _degenerate)
-    found = generated if sheet.task == "generate" else repainted
-    return [problem for look in found for problem in look(sheet)] + list(_too_few(sheet, settings))
+    if sheet.task not in _LOOKS:
+        return [f"nothing is known of the task {sheet.task!r}"]
+    found = [problem for look in _LOOKS[sheet.task] for problem in look(sheet)]
+    return found + list(_too_few(sheet, settings))
 
 
 def _figures(sheet: ScoreSheet) -> Iterator[str]:
@@ -60,7 +78,7 @@ def _figures(sheet: ScoreSheet) -> Iterator[str]:
             yield from _figure(sheet, declared, None, "")
             yield from _spread(sheet, declared)
     for control in NEEDED.get(sheet.task, ()):
-        lacking = [name for name in NEARER if name not in sheet.names(control)]
+        lacking = [name for name in _NAMED[sheet.task] if name not in sheet.names(control)]
         yield from (f"{name} of the control {control} is missing" for name in lacking)
     for control in sheet.controls():
         known = [REGISTRY[name] for name in sheet.names(control) if name in REGISTRY]
@@ -145,10 +163,17 @@ def _blind_judge(sheet: ScoreSheet) -> Iterator[str]:
             )
 
 
+def _original(sheet: ScoreSheet) -> Iterator[str]:
+    for name, known in _PERFECT.items():
+        value = sheet.value(name, ORIGINAL)
+        if value is not None and abs(value - known) > _ROUNDING:
+            yield f"the original itself has {name} {value:g}, where it can only be {known:g}"
+
+
 def _degenerate(sheet: ScoreSheet) -> Iterator[str]:
     for name, (least, meaning) in LEAST.items():
-        if sheet.task == "generate" and name == "change":
-            continue  # there is nothing that they could have changed
+        if sheet.task != "stylize" and name == "change":
+            continue  # there is no photograph that they could have left as it was
         value = sheet.check(name)
         if value is None:
             yield f"the check {name!r} is missing"
@@ -160,10 +185,19 @@ def _degenerate(sheet: ScoreSheet) -> Iterator[str]:
 
 
 def _too_few(sheet: ScoreSheet, settings: Gate) -> Iterator[str]:
-    drawn = "images" if sheet.task == "generate" else "photographs"
-    for kind, least in ((drawn, settings.min_photographs), ("paintings", settings.min_paintings)):
-        count, held = sheet.count(kind), "" if kind == "images" else "held-out "
+    wanted = asdict(settings)
+    for kind, key in _COUNTED[sheet.task].items():
+        count, least, held = sheet.count(kind), wanted[key], "" if kind == "images" else "held-out "
         if count is None:
             yield f"the number of {held}{kind} is missing"
         elif count < least:
             yield f"only {count} {held}{kind}: {least} would do, {least - count} more"
+
+
+_LOOKS: Mapping[str, tuple[Callable[[ScoreSheet], Iterator[str]], ...]] = MappingProxyType(
+    {
+        "stylize": (_figures, _stubs, _contradictions, _untouched, _paintings, _blind_judge, _degenerate),
+        "generate": (_figures, _contradictions, _paintings, _degenerate),
+        "restore": (_figures, _contradictions, _original, _degenerate),
+    }
+)

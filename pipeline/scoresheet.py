@@ -35,6 +35,11 @@ class ScoreSheet:
         """What the model is for; sheets of before there were other tasks say nothing of it."""
         return str(self._tree.get("task", "stylize"))
 
+    @property
+    def restores(self) -> str:
+        """What a model that restores pictures was trained to undo."""
+        return str(self._tree.get("restores", ""))
+
     def has(self, name: str) -> bool:
         """Return whether the model has an entry of that name, whatever is in it."""
         return name in self.names()

@@ -9,7 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import mlflow
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
@@ -28,21 +31,16 @@ class AtelierModel(PythonModel):
     `stylize`: repaints each image of the column `image`; parameters `strength` (0 to 1), `preserve_color` and
     `reverse`, of a model that learnt the way back.
     `generate`: makes the image of each number in the column `seed`; parameter `truncation` (0 to 1).
+    `restore`: mends each image of the column `image`; of a model that fills holes, the column `mask` says where they
+    are.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the package and check its files against its own manifest."""
-        from pathlib import Path
-
-        from pipeline.generation import Sampler
-        from pipeline.inference import Stylizer, read_config, task_of
+        from pipeline.inference import read_config, task_of
 
         package = Path(context.artifacts["package"])
-        self.task = task_of(read_config(package))
-        if self.task == "generate":
-            self.sampler = Sampler.load(package)
-        else:
-            self.stylizer = Stylizer.load(package)
+        self.answer = _ANSWERS[task_of(read_config(package))](package)
 
     def predict(
         self,
@@ -53,36 +51,77 @@ class AtelierModel(PythonModel):
         """Return a frame with the column `image`: a PNG as base64 for each row.
 
         Raises:
-            ValueError: an image is no base64, no image, or too large; a seed or a parameter is out of range; or the
-                model did not learn the way back.
+            ValueError: an image is no base64, no image, or too large; a seed or a parameter is out of range; the
+                model did not learn the way back; or a mask is missing, not wanted, or of another size.
         """
         import pandas as pd
 
-        options = params or {}
-        if self.task == "generate":
-            seeds = [int(seed) for seed in model_input["seed"]]
-            images = self.sampler(seeds, truncation=float(options.get("truncation", 1.0)))
-            return pd.DataFrame({"image": [_encoded(image) for image in images]})
+        images = self.answer(model_input, params or {})
+        return pd.DataFrame({"image": [_encoded(image) for image in images]})
+
+
+Answer: TypeAlias = "Callable[[pd.DataFrame, Mapping[str, Any]], Iterable[Image]]"
+
+
+def _stylize(package: Path) -> Answer:
+    from pipeline.inference import Stylizer
+
+    stylizer = Stylizer.load(package)
+
+    def answer(rows: pd.DataFrame, options: Mapping[str, Any]) -> Iterable[Image]:
         wanted = {
             "strength": float(options.get("strength", 1.0)),
             "preserve_color": bool(options.get("preserve_color", False)),
             "reverse": bool(options.get("reverse", False)),
         }
-        painted = [self._paint(text, wanted) for text in model_input["image"]]
-        return pd.DataFrame({"image": painted})
+        return [stylizer(_decoded(text), **wanted) for text in rows["image"]]  # type: ignore[arg-type]
 
-    def _paint(self, text: str, wanted: dict[str, Any]) -> str:
-        from pipeline.images import Limits, decode
+    return answer
 
-        limits = Limits(min_side=1, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, max_aspect=100)
-        if len(text) > MAX_BYTES * 4 // 3 + 4:
-            raise ValueError(f"an image has more than {MAX_BYTES} bytes; send a smaller one")
-        try:
-            encoded = base64.b64decode(text, validate=True)
-        except binascii.Error as error:
-            raise ValueError(f"an image is not base64: {error}") from error
-        photograph = decode(encoded, limits).image
-        return _encoded(self.stylizer(photograph, **wanted))
+
+def _generate(package: Path) -> Answer:
+    from pipeline.generation import Sampler
+
+    sampler = Sampler.load(package)
+
+    def answer(rows: pd.DataFrame, options: Mapping[str, Any]) -> Iterable[Image]:
+        return sampler([int(seed) for seed in rows["seed"]], truncation=float(options.get("truncation", 1.0)))
+
+    return answer
+
+
+def _restore(package: Path) -> Answer:
+    from pipeline.restoration import Restorer
+
+    restorer = Restorer.load(package)
+
+    def answer(rows: pd.DataFrame, options: Mapping[str, Any]) -> Iterable[Image]:
+        del options
+        masks = rows["mask"] if "mask" in rows else [None] * len(rows)
+        return [
+            restorer(_decoded(image), _decoded(mask) if isinstance(mask, str) and mask else None)
+            for image, mask in zip(rows["image"], masks, strict=True)
+        ]
+
+    return answer
+
+
+_ANSWERS: Mapping[str, Callable[[Path], Answer]] = MappingProxyType(
+    {"stylize": _stylize, "generate": _generate, "restore": _restore}
+)
+
+
+def _decoded(text: str) -> Image:
+    from pipeline.images import Limits, decode
+
+    limits = Limits(min_side=1, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, max_aspect=100)
+    if len(text) > MAX_BYTES * 4 // 3 + 4:
+        raise ValueError(f"an image has more than {MAX_BYTES} bytes; send a smaller one")
+    try:
+        encoded = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"an image is not base64: {error}") from error
+    return decode(encoded, limits).image
 
 
 def _encoded(image: Image) -> str:

@@ -107,16 +107,16 @@ def _offer_models(workspace: Workspace, found: Status) -> None:
             return
 
 
-def paintings(results: Sequence[Result], target: Path) -> int:
-    """Show where paintings lie and which files failed; return how many did."""
+def paintings(results: Sequence[Result], target: Path, done_to: str = "painted") -> int:
+    """Show where paintings, or what else was made, lie and which files failed; return how many did."""
     failed = [result for result in results if result.problem]
     done = [result for result in results if not result.problem]
     if len(done) == 1:
-        out.print(f"painted: {shown(done[0].target)}", markup=False)
+        out.print(f"{done_to}: {shown(done[0].target)}", markup=False)
     elif done:
-        out.print(f"painted {len(done)} pictures: {shown(target)}", markup=False)
+        out.print(f"{done_to} {len(done)} pictures: {shown(target)}", markup=False)
     for result in failed:
-        out.print(f"not painted: {result.source}: {result.problem}", markup=False)
+        out.print(f"not {done_to}: {result.source}: {result.problem}", markup=False)
     return len(failed)
 
 

@@ -9,7 +9,7 @@ from pipeline import warm_start
 from pipeline.data import CropStore, Home, load_view, read_index
 from pipeline.distributed import Team
 from pipeline.methods import build_method
-from pipeline.methods.base import Batch, Losses
+from pipeline.methods.base import Batch, Losses, Method
 from pipeline.params import Params
 from pipeline.recipes import Recipe
 from pipeline.trainer import Trainer, step_randomness
@@ -37,6 +37,11 @@ class Steps:
     def homes(self) -> dict[str, Home]:
         """Where the crops of each collection live."""
         return {name: store.home for name, store in self._stores.items()}
+
+    @property
+    def method(self) -> Method:
+        """Whose steps these are."""
+        return self.trainer.method
 
     def crops(self, count: int, draw: torch.Generator) -> Batch:
         """Return `count` training crops of each kind, drawn as a step draws them."""

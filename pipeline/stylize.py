@@ -14,6 +14,8 @@ from pipeline.params import load_params
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from pipeline.inference import Stylizer
 
 _WRITERS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
@@ -155,12 +157,17 @@ def stylize(
         try:
             picture = decode(source, limits).image
             painting = stylizer(picture, strength=strength, preserve_color=preserve_color, reverse=reverse)
-            data = io.BytesIO()
-            painting.save(data, _WRITERS[target.suffix.lower()], quality=93)
-            write_atomic(target, data.getvalue())
+            write(target, painting)
         except Refused as error:
             yield Result(source, target, str(error))
         except OSError as error:
             yield Result(source, target, f"cannot be read or written: {error}")
         else:
             yield Result(source, target)
+
+
+def write(target: Path, picture: Image) -> None:
+    """Write a picture in the format that its name says, which `target_of` has checked."""
+    data = io.BytesIO()
+    picture.save(data, _WRITERS[target.suffix.lower()], quality=93)
+    write_atomic(target, data.getvalue())

@@ -41,7 +41,8 @@ class Batch:
 class Method(ABC):
     """Networks, players, and one step that returns every player's losses from one shared forward pass.
 
-    A method of the task `stylize` has `translate`, one of the task `generate` has `sample`.
+    A method of the task `stylize` has `translate`, one of the task `generate` has `sample`, one of the task `restore`
+    has `damage` and `restore`.
     """
 
     task: ClassVar[Task]
@@ -50,8 +51,8 @@ class Method(ABC):
     photographs: ClassVar[bool] = True
     """Whether it learns from photographs beside the artworks; without, batches hold none."""
 
-    conditions: ClassVar[tuple[type[Condition], ...]] = (NoCondition,)
-    """What `translate` or `sample` may be told."""
+    conditions: tuple[type[Condition], ...] = (NoCondition,)
+    """What `translate`, `sample` or `restore` may be told."""
 
     networks: dict[str, nn.Module]
     """All networks by name; all that a checkpoint must hold."""
@@ -110,6 +111,24 @@ class Method(ABC):
             ValueError: the method does not make images out of noise, or takes no such condition.
         """
         require_task(f"method {type(self).__name__}", self.task, "generate")
+        raise NotImplementedError
+
+    def damage(self, originals: Tensor, draw: torch.Generator) -> tuple[Tensor, Condition]:
+        """Return what a training step leaves of originals (N, 3, H, W) in [-1, 1], and what `restore` is told of it.
+
+        Raises:
+            ValueError: the method restores nothing.
+        """
+        require_task(f"method {type(self).__name__}", self.task, "restore")
+        raise NotImplementedError
+
+    def restore(self, pictures: Tensor, condition: Condition = NOTHING) -> Tensor:
+        """Return whole pictures (N, 3, H, W) in [-1, 1] of damaged ones, larger where that is what they lack.
+
+        Raises:
+            ValueError: the method restores nothing, or takes no such condition.
+        """
+        require_task(f"method {type(self).__name__}", self.task, "restore")
         raise NotImplementedError
 
     def accept(self, condition: Condition) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -24,3 +26,21 @@ class Direction(Condition):
 
     reverse: bool = False
     """False: photograph to painting; True: painting to photograph."""
+
+
+@dataclass(frozen=True)
+class Mask(Condition):
+    """Where pictures are lost."""
+
+    holes: Tensor
+    """(N, 1, H, W), 1 where the picture is lost and 0 where it must stay as it is."""
+
+    def fits(self, pictures: Tensor) -> None:
+        """Return when there is a mask of their size for pictures (N, 3, H, W).
+
+        Raises:
+            ValueError: there is not.
+        """
+        wanted = (len(pictures), 1, *pictures.shape[2:])
+        if tuple(self.holes.shape) != wanted:
+            raise ValueError(f"the mask has the shape {tuple(self.holes.shape)}; these pictures need {wanted}")

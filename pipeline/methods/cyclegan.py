@@ -37,7 +37,7 @@ class CycleGanMethod(Method):
 
     task: ClassVar[Task] = "stylize"
     averaged: ClassVar[tuple[str, ...]] = ("generator", "reverse")
-    conditions: ClassVar[tuple[type[Condition], ...]] = (NoCondition, Direction)
+    conditions: tuple[type[Condition], ...] = (NoCondition, Direction)
 
     def __init__(self, params: Params) -> None:
         """Build generators, discriminators and pools of both ways."""

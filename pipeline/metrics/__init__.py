@@ -6,8 +6,8 @@ What measures never trains: the filters, seeds and constants of this package app
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -36,7 +36,8 @@ class Metric:
 
 
 _BOTH: tuple[Task, ...] = ("stylize", "generate")
-_DECLARED = (
+_RESTORE: tuple[Task, ...] = ("restore",)
+_DECLARED: tuple[Metric, ...] = (
     Metric(
         "style/patch_swd",
         "Brushwork and colour",
@@ -219,11 +220,87 @@ _DECLARED = (
         "place; 0 is paint that stays where it was.",
         tells=("photograph", "noise"),
     ),
+    Metric(
+        "restored/l1",
+        "Error",
+        "lower",
+        "of [0, 1] sRGB",
+        "Mean absolute difference from the original, where the picture was lost; everywhere, if nobody says where.",
+        high=1.0,
+        tasks=_RESTORE,
+    ),
+    Metric(
+        "restored/gradient",
+        "Error of edges",
+        "lower",
+        "of luminance, a pixel",
+        "Mean length of the difference of the luminance's gradients from the original's, in the same places.",
+        high=1.0,
+        tasks=_RESTORE,
+    ),
+    Metric(
+        "restored/psnr",
+        "Peak signal-to-noise",
+        "higher",
+        "dB, at most 100",
+        "Of whole pictures against the originals, averaged over pictures; 100 is the original.",
+        high=100.0,
+        tasks=_RESTORE,
+    ),
+    Metric(
+        "restored/ssim",
+        "Structural similarity",
+        "higher",
+        "1 = the original",
+        "SSIM (Wang et al. 2004) of whole pictures against the originals, averaged over pictures.",
+        low=-1.0,
+        high=1.0,
+        tasks=_RESTORE,
+    ),
 )
 
+
+# What is measured of each grade of damage alone, beside the mean over all: see `pipeline.damage.draw`.
+_GRADED: Mapping[tuple[str, ...], Mapping[str, str]] = MappingProxyType(
+    {
+        ("restored/l1", "restored/gradient"): {
+            "fine": "fine holes",
+            "medium": "medium holes",
+            "large": "large holes",
+        },
+        ("restored/psnr", "restored/ssim"): {
+            "light": "light wear",
+            "heavy": "heavy wear",
+            "clean": "reduced alone",
+            "worn": "reduced and worn",
+        },
+    }
+)
+
+
+def _graded() -> Iterator[Metric]:
+    plain = {one.name: one for one in _DECLARED}
+    for names, grades in _GRADED.items():
+        for one in map(plain.__getitem__, names):
+            for grade, what in grades.items():
+                title, meaning = f"{one.title}: {what}", f"The same, of one grade of damage alone: {what}."
+                yield replace(one, name=f"{one.name}/{grade}", title=title, meaning=meaning, optional=True)
+
+
+_DECLARED = (*_DECLARED, *_graded())
 REGISTRY: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _DECLARED})
 STYLE = tuple(name for name in REGISTRY if name.startswith("style/"))
 """Metrics of which the figures of all controls are worth a summary."""
+ORIGINAL = "original"
+"""The control above all restorations: the picture as it was."""
+DECISIVE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "inpaint": ("restored/l1", "restored/gradient"),
+        "restore": ("restored/psnr", "restored/ssim"),
+        "super_resolution": ("restored/psnr", "restored/ssim"),
+    }
+)
+"""What a model must be better in than all that restores without having learnt, by what it restores."""
 
 
 def of_task(task: str) -> tuple[Metric, ...]:

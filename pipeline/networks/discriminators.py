@@ -15,12 +15,17 @@ class PatchDiscriminator(nn.Module):
     differ by hundredths, far inside of the hinge's margin of 1, and teach little: `scale` multiplies them.
     """
 
-    def __init__(self, channels: int = 64, layers: int = 3, spectral_norm: bool = True, scale: float = 1.0) -> None:
-        """Make a discriminator of `channels` channels after the first layer, doubled up to 8 times."""
+    def __init__(
+        self, channels: int = 64, layers: int = 3, spectral_norm: bool = True, scale: float = 1.0, inputs: int = 3
+    ) -> None:
+        """Make a discriminator of `channels` channels after the first layer, doubled up to 8 times.
+
+        With more `inputs` than 3 it judges an image beside what that was made from, which lies in further channels.
+        """
         super().__init__()
         self.scale = scale
         widths = [channels * min(2**i, 8) for i in range(layers + 1)]
-        modules: list[nn.Module] = [_conv(3, widths[0], 2, spectral_norm), nn.LeakyReLU(0.2)]
+        modules: list[nn.Module] = [_conv(inputs, widths[0], 2, spectral_norm), nn.LeakyReLU(0.2)]
         for i in range(1, layers + 1):
             stride = 2 if i < layers else 1
             modules.append(_conv(widths[i - 1], widths[i], stride, spectral_norm))
@@ -31,7 +36,7 @@ class PatchDiscriminator(nn.Module):
         self.body = nn.Sequential(*modules)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return scores (N, 1, h, w) of images (N, 3, H, W) in [-1, 1]; higher means more real."""
+        """Return scores (N, 1, h, w) of images (N, inputs, H, W) in [-1, 1]; higher means more real."""
         scores: Tensor = self.scale * self.body(x)
         return scores
 

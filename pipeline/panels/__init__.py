@@ -10,8 +10,9 @@ import torch
 from pipeline.catalogue import Task
 from pipeline.panels.base import Material, Panel
 from pipeline.panels.generation import generation
+from pipeline.panels.restoration import restoration
 from pipeline.panels.translation import translation
 
 PANELS: Mapping[Task, Callable[[Material, torch.Generator], Panel]] = MappingProxyType(
-    {"stylize": translation, "generate": generation}
+    {"stylize": translation, "generate": generation, "restore": restoration}
 )

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.methods.base import Batch
+from pipeline.methods.base import Batch, Method
 from pipeline.params import Collapse
 
 _CELLS = 16  # a picture's composition: averages over a grid of this many cells a side
@@ -42,6 +42,11 @@ BLIND = Rule("accuracy", "max_accuracy", "the discriminator is right {:.1%} of t
 
 class Material(Protocol):
     """Where a panel takes its images from."""
+
+    @property
+    def method(self) -> Method:
+        """Whose networks are watched."""
+        ...
 
     def crops(self, count: int, draw: torch.Generator) -> Batch:
         """Return `count` training crops of each kind, drawn as a step draws them."""

@@ -11,26 +11,31 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from pipeline import held_out
+from pipeline.damage.held_out import Wear
 from pipeline.entry import run_stage
 from pipeline.files import sha256_file, staged_directory, write_atomic, write_json
 from pipeline.folders import of_folders
 from pipeline.generation import Sampler
 from pipeline.inference import Stylizer, read_config, task_of
 from pipeline.pages import HOUSE, template
-from pipeline.params import Evaluate, load_params
+from pipeline.params import Evaluate, Params, load_params
 from pipeline.progress import Progress
 from pipeline.recipes import Recipe, load_book, recipe_params
 from pipeline.reports import report
 from pipeline.reports.figures import paired_rows
 from pipeline.reports.gallery import fitted, original, photograph_titles, save
+from pipeline.reports.restored import as_given
 from pipeline.reports.samples import enlarged
+from pipeline.restoration import Restorer
+from pipeline.restoring import Workshop, compare_restorers
 from pipeline.sampling import Paintings, compare_samplers
-from pipeline.scoring import HeldOut, compare_models
+from pipeline.scoring import HeldOut, View, compare_models
 from pipeline.stylize import Package
 from pipeline.workspace import PHOTOS, Workspace, find_workspace
 
@@ -54,6 +59,15 @@ class Sided:
     key: str
     label: str
     sampler: Sampler
+
+
+@dataclass(frozen=True)
+class Restoring:
+    """A package that restores pictures, as one side of a comparison."""
+
+    key: str
+    label: str
+    restorer: Restorer
 
 
 @dataclass(frozen=True)
@@ -143,6 +157,56 @@ def write_samples(
     return found
 
 
+def write_restored(
+    folder: Path, first: Restoring, second: Restoring, artworks: tuple[View, ...], settings: Evaluate
+) -> dict[str, Any]:
+    """Fill `folder` as `write` does, for two models that restore: what each makes of the same damage.
+
+    The damage is what the second was trained on.
+
+    Raises:
+        ValueError: too few artworks, or models that undo different damage.
+    """
+    wear, theirs = (Wear.of_package(side.restorer.config) for side in (second, first))
+    if (wear.task, wear.scale) != (theirs.task, theirs.scale):
+        raise ValueError(
+            f"{first.label} was trained for {theirs.task} x {theirs.scale}, {second.label} for {wear.task} x "
+            f"{wear.scale}: their figures cannot be held against each other; promote by hand, with `atelier promote`"
+        )
+    workshop = Workshop.of(artworks, wear)
+    figures, differences = compare_restorers(second.restorer, first.restorer, workshop, settings)
+    found = {
+        "format": 1,
+        "task": "restore",
+        "sides": [first.key, second.key],
+        "labels": {side.key: side.label for side in (first, second)},
+        first.key: first.restorer.digest,
+        second.key: second.restorer.digest,
+        "counts": {"paintings": len(artworks)},
+        "metrics": figures,
+        "differences": {f"{first.key} - {second.key}": differences},
+    }
+    with staged_directory(folder) as staged:
+        works = []
+        for number, view in enumerate(workshop.artworks[:SHOWN]):
+            grade = wear.grades[number % len(wear.grades)]
+            left = workshop.specimens[grade][number]
+            pictures = {
+                "photograph": as_given(left, view.pixels),
+                "first": np.asarray(first.restorer(left.picture, left.mask)),
+                "second": np.asarray(second.restorer(left.picture, left.mask)),
+            }
+            files = {kind: f"{number:02d}-{kind}.jpg" for kind in pictures}
+            shown = {kind: enlarged(pixels) for kind, pixels in pictures.items()}
+            for kind, picture in shown.items():
+                save(staged / files[kind], picture)
+            size = {"width": shown["first"].width, "height": shown["first"].height}
+            works.append({"title": f"{view.name[:12]}, {grade}", **size, "files": files})
+        found["pictures"] = works
+        write_json(staged / "comparison.json", found)
+    return found
+
+
 def _paint(folder: Path, first: Side, second: Side, images: HeldOut, shown: Shown) -> list[dict[str, Any]]:
     """Paint the first photographs by hash with both, at more than the size they are scored at where that is there."""
     works = []
@@ -176,15 +240,8 @@ def with_champion(workspace: Workspace, recipe: str, champion: Path, label: str,
     """
     entry = load_book(workspace).recipe(recipe)
     params = recipe_params(workspace, entry)
-    if entry.task == "generate":
-        one = Sided("champion", label, Sampler.load(champion))
-        other = Sided("model", "This model", Sampler.load(workspace.package(recipe)))
-        paintings = held_out.paintings_of_workspace(workspace, entry, params)
-        return write_samples(folder, one, other, paintings, params.evaluate)
-    rival = Side("champion", label, Stylizer.load(champion))
-    model = Side("model", "This model", Stylizer.load(workspace.package(recipe)))
-    images = held_out.of_workspace(workspace, entry, params)
-    return write(folder, rival, model, images, params.evaluate, Shown.of_collection(workspace.collection(PHOTOS)))
+    rival, model = _Opened("champion", label, champion), _Opened("model", "This model", workspace.package(recipe))
+    return _WRITERS[entry.task](folder, rival, model, workspace, entry, params)
 
 
 def any_two(
@@ -205,23 +262,73 @@ def any_two(
     """
     if (photos is None) != (artworks is None):
         raise ValueError("--photos and --artworks belong together: name both folders, or neither")
-    if task_of(read_config(a.directory)) == "generate":
-        return _any_two_samplers(workspace, a, b)
-    one = Side("A", a.label, Stylizer.load(a.directory, expected=a.expected))
-    other = Side("B", b.label, Stylizer.load(b.directory, expected=b.expected))
-    page = _page(workspace, a, b)
+    one, other = (_Opened(key, side.label, side.directory, side.expected) for key, side in (("A", a), ("B", b)))
+    config, page = read_config(a.directory), _page(workspace, a, b)
     if photos is not None and artworks is not None:
+        sides = one.stylizer(), other.stylizer()
         params = load_params(workspace.params_file)
-        judge = held_out.judge_of(workspace, one.stylizer.config)
-        images = of_folders(photos, artworks, one.stylizer.config["view"], params, judge=judge)
-        shown = Shown.of_folder(photos)
+        judge = held_out.judge_of(workspace, config)
+        images = of_folders(photos, artworks, config["view"], params, judge=judge)
+        found = write(page.with_suffix(""), *sides, images, params.evaluate, Shown.of_folder(photos))
     else:
-        entry = _recipe_of(workspace, one.label, one.stylizer.config)
-        params = recipe_params(workspace, entry)
-        images = held_out.of_workspace(workspace, entry, params)
-        shown = Shown.of_collection(workspace.collection(PHOTOS))
-    found = write(page.with_suffix(""), one, other, images, params.evaluate, shown)
+        task = task_of(config)
+        if task not in _WRITERS:
+            raise ValueError(f"{one.label} is for the task {task!r}, which this version does not know")
+        entry = _recipe_of(workspace, one.label, config)
+        found = _WRITERS[task](
+            page.with_suffix(""), one, other, workspace, entry, recipe_params(workspace, entry)
+        )
     return write_atomic(page, render(page.with_suffix(""))), found
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A package as one side of a comparison, before it is known what it is for."""
+
+    key: str
+    label: str
+    directory: Path
+    expected: str | None = None
+
+    def stylizer(self) -> Side:
+        return Side(self.key, self.label, Stylizer.load(self.directory, expected=self.expected))
+
+    def sampler(self) -> Sided:
+        return Sided(self.key, self.label, Sampler.load(self.directory, expected=self.expected))
+
+    def restorer(self) -> Restoring:
+        return Restoring(self.key, self.label, Restorer.load(self.directory, expected=self.expected))
+
+
+def _stylize(
+    folder: Path, one: _Opened, other: _Opened, workspace: Workspace, entry: Recipe, params: Params
+) -> dict[str, Any]:
+    first, second = one.stylizer(), other.stylizer()
+    images = held_out.of_workspace(workspace, entry, params)
+    return write(folder, first, second, images, params.evaluate, Shown.of_collection(workspace.collection(PHOTOS)))
+
+
+def _generate(
+    folder: Path, one: _Opened, other: _Opened, workspace: Workspace, entry: Recipe, params: Params
+) -> dict[str, Any]:
+    first, second = one.sampler(), other.sampler()
+    paintings = held_out.paintings_of_workspace(workspace, entry, params)
+    return write_samples(folder, first, second, paintings, params.evaluate)
+
+
+def _restore(
+    folder: Path, one: _Opened, other: _Opened, workspace: Workspace, entry: Recipe, params: Params
+) -> dict[str, Any]:
+    first, second = one.restorer(), other.restorer()
+    return write_restored(
+        folder, first, second, held_out.artworks_of_workspace(workspace, entry, params), params.evaluate
+    )
+
+
+_Writer: TypeAlias = Callable[[Path, _Opened, _Opened, Workspace, Recipe, Params], dict[str, Any]]
+_WRITERS: Mapping[str, _Writer] = MappingProxyType(
+    {"stylize": _stylize, "generate": _generate, "restore": _restore}
+)
 
 
 def render(folder: Path) -> str:
@@ -256,16 +363,6 @@ def sentence(found: Mapping[str, Any]) -> str:
 
 def _page(workspace: Workspace, a: Package, b: Package) -> Path:
     return workspace.work / "comparisons" / f"{_plain(a.label)}-{_plain(b.label)}.html"
-
-
-def _any_two_samplers(workspace: Workspace, a: Package, b: Package) -> tuple[Path, dict[str, Any]]:
-    one = Sided("A", a.label, Sampler.load(a.directory, expected=a.expected))
-    other = Sided("B", b.label, Sampler.load(b.directory, expected=b.expected))
-    entry = _recipe_of(workspace, one.label, one.sampler.config)
-    params = recipe_params(workspace, entry)
-    paintings, page = held_out.paintings_of_workspace(workspace, entry, params), _page(workspace, a, b)
-    found = write_samples(page.with_suffix(""), one, other, paintings, params.evaluate)
-    return write_atomic(page, render(page.with_suffix(""))), found
 
 
 def _recipe_of(workspace: Workspace, label: str, config: Mapping[str, Any]) -> Recipe:

@@ -8,22 +8,27 @@ from __future__ import annotations
 import argparse
 import base64
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.entry import run_stage
 from pipeline.files import read_json, write_atomic
 from pipeline.metrics import REGISTRY
 from pipeline.pages import HOUSE, template
-from pipeline.reports import charts, samples
+from pipeline.reports import charts, restored, samples
 from pipeline.reports.course import course
 from pipeline.reports.figures import paired_rows, percent, reading, short, span
 from pipeline.reports.sources import MODEL, in_order, source
+from pipeline.scoresheet import ScoreSheet
 from pipeline.workspace import Workspace, find_workspace
 
 _SAMPLES = 6  # pictures of the training's course
 _UPPER = "paintings"
-_LINES = ("photograph", "spectral_noise", _UPPER)  # drawn through all rows of a chart: where one starts, the goal
+_UNDRAWN = ("original",)  # whose figures are perfect: beside them nothing else would differ
+_STARTS = ("photograph", "spectral_noise", "damaged", "bicubic", "smooth")
+_LINES = (*_STARTS, _UPPER)  # drawn through all rows of a chart: where one starts, the goal
 _JUDGED = {"judge/colour": "by colour and form", "judge/luminance": "by form alone, without colour"}
 _LOOKERS = {"features": "feature distances", "judge": "deception rates", "perceptual": "perceptual distance"}
 
@@ -51,13 +56,13 @@ def render(
             raise ValueError(f"{folder} lacks {name}; run `dvc repro evaluate@{folder.name}` first")
     metrics = read_json(folder / "metrics.json")
     pictures = read_json(folder / "gallery" / "index.json")
-    generated = metrics.get("task") == "generate"
-    page: str = template(HOUSE / ("samples.html" if generated else "report.html")).render(
+    kind = _page(metrics)
+    page: str = template(HOUSE / kind.template).render(
         metrics=metrics,
         verdict=verdict,
         facts=(verdict or {}).get("facts") or {},
         votes=(verdict or {}).get("votes") or [],
-        lead=(samples.lead if generated else lead)(metrics),
+        lead=kind.lead(metrics),
         picture=lambda name: data_uri(folder / "gallery" / name),
         sample=data_uri,
         pictures=pictures,
@@ -65,7 +70,7 @@ def render(
         short=short,
         judging={name: one.title for name, one in REGISTRY.items() if one.direction != "none"},
         reason=_reason(verdict, metrics) if verdict else "",
-        control_names=[name for name in in_order(metrics["controls"]) if name != _UPPER],
+        control_names=[name for name in in_order(metrics["controls"]) if name not in (_UPPER, *_UNDRAWN)],
         sources=in_order([MODEL, *metrics["controls"]]),
         columns=[MODEL, *in_order(metrics["controls"])],  # the model's first: a telephone shows no more
         rows=_rows(metrics),
@@ -73,7 +78,7 @@ def render(
         charts=_charts(metrics),
         judged=_judged(metrics),
         observers=_observers(metrics),
-        strip="" if generated else _strip(pictures, metrics, verdict),
+        strip=kind.strip(pictures, metrics, verdict),
         legend=charts.change_legend(),
         champion=None if comparison is None else compared(comparison),
         course=course(trained),
@@ -129,7 +134,7 @@ def lead(metrics: Mapping[str, Any]) -> str:
 def _reason(verdict: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Return why a verdict is what it is, in a sentence; every rule has its own further down."""
     if verdict["accepted"]:
-        return (samples.lead if metrics.get("task") == "generate" else lead)(metrics)
+        return _page(metrics).lead(metrics)
     failed = [rule for rule in verdict["rules"] if not rule["passed"]]
     if not failed:
         return str(verdict["sentence"]).removeprefix("Refused: ")
@@ -215,7 +220,8 @@ def _charts(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _chart(metrics: Mapping[str, Any], name: str, write: Callable[[float], str] = short) -> str:
     found = {MODEL: metrics["metrics"], **metrics["controls"]}
-    rows = {source(one).title: found[one][name] for one in in_order(found) if name in found[one]}
+    drawn = [one for one in in_order(found) if name in found[one] and one not in _UNDRAWN]
+    rows = {source(one).title: found[one][name] for one in drawn}
     lines = [source(line).title for line in _LINES if line in found and name in found[line]]
     declared = REGISTRY[name]
     described = f"{declared.title}, {declared.direction} is better"
@@ -249,6 +255,28 @@ def _strip(pictures: Mapping[str, Any], metrics: Mapping[str, Any], verdict: Map
     kept = pictures["kept"]
     described = f"Structure kept in each of {len(kept)} photographs, from {short(kept[0])} to {short(kept[-1])}"
     return charts.strip(kept, len(pictures["worst"]), lines, described)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What differs between the pages on models of different tasks."""
+
+    template: str
+    lead: Callable[[Mapping[str, Any]], str]
+    strip: Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any] | None], str] = lambda *_: ""
+
+
+_PAGES: Mapping[str, _Page] = MappingProxyType(
+    {
+        "stylize": _Page("report.html", lead, _strip),
+        "generate": _Page("samples.html", samples.lead),
+        "restore": _Page("restored.html", restored.lead),
+    }
+)
+
+
+def _page(metrics: Mapping[str, Any]) -> _Page:
+    return _PAGES[ScoreSheet(metrics).task]
 
 
 def _samples(trained: Path | None) -> list[dict[str, Any]]:

@@ -25,7 +25,13 @@ _KNOWN: Mapping[str, Source] = MappingProxyType(
         "mean_image": Source("Mean image", "the mean of training paintings, always the same"),
         "spectral_noise": Source("Noise", "noise with the spectrum and colours of training paintings"),
         "shuffled": Source("Mosaics", "small blocks of training paintings, shuffled"),
+        "damaged": Source("Damaged", "what is left, as it is"),
+        "bicubic": Source("Bicubic", "bicubic interpolation, as any image editor has it"),
+        "smooth": Source("Smooth", "colours that run smoothly from edge to edge: the model’s first guess"),
+        "telea": Source("Telea", "OpenCV’s inpainting by fast marching (Telea 2004)"),
+        "navier_stokes": Source("Navier-Stokes", "OpenCV’s inpainting as a fluid flows (Bertalmio et al. 2001)"),
         MODEL: Source("This model", "the model"),
+        "original": Source("Original", "the artwork as it was"),
         "paintings": Source("Paintings", "held-out paintings against each other"),
     }
 )

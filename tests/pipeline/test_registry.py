@@ -20,6 +20,7 @@ from pipeline import registry
 from pipeline.registry import RegistryError
 from pipeline.workspace import Workspace
 from tests.pipeline.packages import empty_workspace, write_package
+from tests.pipeline.restorers import write_restorer
 
 
 @pytest.fixture
@@ -340,3 +341,37 @@ import pipeline; print("code:", pipeline.__file__)
             assert painted.size == photo.size
             difference = np.abs(np.asarray(painted, int) - np.asarray(expected(photo, **options), int))
             assert difference.max() <= 1
+
+
+def test_a_served_model_that_restores_takes_a_mask_and_keeps_the_rest_exact(place: Workspace) -> None:
+    import mlflow
+    import pandas as pd
+
+    write_restorer(place.package("whole"))
+    registry.register(place, "whole")
+    given, lost = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8), np.zeros((20, 30), np.uint8)
+    lost[5:9, 8:20] = 255
+    row = {name: _as_text(Image.fromarray(pixels)) for name, pixels in (("image", given), ("mask", lost))}
+    model = mlflow.pyfunc.load_model("models:/whole/1")
+    made = model.predict(pd.DataFrame([row]))["image"][0]
+    with Image.open(io.BytesIO(base64.b64decode(made))) as restored:
+        pixels = np.asarray(restored)
+    assert np.array_equal(pixels[lost == 0], given[lost == 0])
+    assert not np.array_equal(pixels[lost > 0], given[lost > 0])
+    with pytest.raises(ValueError, match="has to be told where"):
+        model.predict(pd.DataFrame([{"image": row["image"]}]))
+
+
+@pytest.mark.parametrize(
+    ("task", "takes"), [("stylize", {"image"}), ("generate", {"seed"}), ("restore", {"image", "mask"})]
+)
+def test_the_signature_is_that_of_the_task(task: str, takes: set[str]) -> None:
+    signature = registry._signature(task)
+    assert set(signature.inputs.input_names()) == takes
+    assert signature.outputs.input_names() == ["image"]
+
+
+def _as_text(image: Image.Image) -> str:
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()

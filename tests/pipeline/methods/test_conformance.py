@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from pipeline.catalogue import METHODS as FACTS
 from pipeline.files import read_json
 from pipeline.inference import build_network
 from pipeline.methods import METHODS, build_method
-from pipeline.methods.base import Batch, Losses
-from pipeline.methods.conditions import Condition, Direction
+from pipeline.methods.base import Batch, Losses, Method
+from pipeline.methods.conditions import NOTHING, Condition, Direction
 from pipeline.networks.latent import LatentGenerator
+from pipeline.networks.unet import RestorationGenerator
 from pipeline.params import Adversarial, Params, load_params
 from pipeline.trainer import Health, State, Trainer, step_randomness
 from tests.pipeline.test_trainer import Poison, reloaded, same, tensors, training_state
@@ -54,24 +56,57 @@ def take(trainer: Trainer, step: int) -> Losses:
     return trainer.step(batch, step, step_randomness(0, step))
 
 
+def _translate(method: Method) -> None:
+    images = method.translate(torch.rand(3, 3, 16, 24) * 2 - 1)
+    assert images.shape == (3, 3, 16, 24)
+    assert images.abs().max() <= 1
+
+
+def _sample(method: Method) -> None:
+    images = method.sample(3, torch.Generator().manual_seed(0))
+    assert len(images) == 3
+    assert images.shape[1:] == (3, images.shape[2], images.shape[2])
+    assert images.abs().max() <= 1
+    assert torch.equal(images, method.sample(3, torch.Generator().manual_seed(0)))
+
+
+def _restore(method: Method) -> None:
+    originals = torch.rand(3, 3, 16, 24) * 2 - 1
+    left, told = method.damage(originals, torch.Generator().manual_seed(0))
+    again, _ = method.damage(originals, torch.Generator().manual_seed(0))
+    assert torch.equal(left, again)
+    assert not torch.equal(left, originals)
+    images = method.restore(left, told)
+    assert images.shape == originals.shape
+    assert images.abs().max() <= 1
+    assert torch.equal(images, method.restore(left, told))
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a method of a task does, and how it is asked."""
+
+    check: Callable[[Method], None]
+    ask: Callable[[Method, Condition], object]
+    said: str
+
+
+WORK = {
+    "stylize": Work(_translate, lambda m, told: m.translate(torch.zeros(1, 3, SIDE, SIDE), told), "repaints"),
+    "generate": Work(_sample, lambda m, told: m.sample(1, torch.Generator(), told), "makes images out of noise"),
+    "restore": Work(_restore, lambda m, told: m.restore(torch.zeros(1, 3, SIDE, SIDE), told), "restores damaged"),
+}
+
+
 @every
 def test_a_method_makes_what_its_task_says_and_refuses_the_others(name: str) -> None:
     method = build_method(name, params_of(name))
-    draw = torch.Generator().manual_seed(0)
-    if method.task == "generate":
-        images = method.sample(3, draw)
-        assert len(images) == 3
-        assert images.shape[1:] == (3, images.shape[2], images.shape[2])
-        again = method.sample(3, torch.Generator().manual_seed(0))
-        assert torch.equal(images, again)
-        with pytest.raises(ValueError, match=r"makes images out of noise.*choose one that repaints"):
-            method.translate(torch.zeros(1, 3, SIDE, SIDE))
-    else:
-        images = method.translate(torch.rand(3, 3, 16, 24) * 2 - 1)
-        assert images.shape == (3, 3, 16, 24)
-        with pytest.raises(ValueError, match=r"repaints photographs.*choose one that makes images out of noise"):
-            method.sample(1, draw)
-    assert images.abs().max() <= 1
+    own = WORK[method.task]
+    own.check(method)
+    for task, other in WORK.items():
+        if task != method.task:
+            with pytest.raises(ValueError, match=rf"{own.said}.*choose one that {other.said}"):
+                other.ask(method, NOTHING)
 
 
 @dataclass(frozen=True)
@@ -82,12 +117,9 @@ class Whim(Condition):
 @every
 def test_a_condition_that_is_not_declared_is_refused_by_name(name: str) -> None:
     method = build_method(name, params_of(name))
-    if method.task == "generate":
-        with pytest.raises(ValueError, match=r"NoCondition.*not Whim"):
-            method.sample(1, torch.Generator(), Whim())
-    else:
-        with pytest.raises(ValueError, match=r"NoCondition.*not Whim"):
-            method.translate(torch.zeros(1, 3, SIDE, SIDE), Whim())
+    known = method.conditions[0].__name__
+    with pytest.raises(ValueError, match=rf"takes {known}.*not Whim"):
+        WORK[method.task].ask(method, Whim())
 
 
 @every
@@ -203,12 +235,18 @@ def test_the_packaged_networks_are_the_averaged_ones(name: str) -> None:
     for average in (average.network for average in trainer.averages.values()):
         built = build_network(trainer.method.describe()).eval()
         built.load_state_dict(average.state_dict())
-        if isinstance(built, LatentGenerator):
-            given = built.draw(2, torch.Generator().manual_seed(0))
-        else:
-            given = torch.rand(2, 3, SIDE, SIDE) * 2 - 1
+        given = _inputs(built)
         with torch.no_grad():
-            torch.testing.assert_close(built(given), average(given), rtol=1e-4, atol=1e-5)  # memory formats differ
+            torch.testing.assert_close(built(*given), average(*given), rtol=1e-4, atol=1e-5)  # memory formats differ
+
+
+def _inputs(network: torch.nn.Module) -> tuple[torch.Tensor, ...]:
+    if isinstance(network, LatentGenerator):
+        return (network.draw(2, torch.Generator().manual_seed(0)),)
+    pictures = torch.rand(2, 3, SIDE, SIDE) * 2 - 1
+    if isinstance(network, RestorationGenerator) and network.masked:
+        return pictures, (torch.rand(2, 1, SIDE, SIDE) > 0.7).float()
+    return (pictures,)
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "cut"])  # cut: tests of the stage

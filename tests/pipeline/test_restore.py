@@ -1,0 +1,80 @@
+"""`atelier restore`: files and folders, masks by name, and what is wrong in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.cli import main
+from tests.pipeline.restorers import write_restorer
+from tests.pipeline.test_restoration import mask, picture
+
+
+def run(*arguments: object) -> int:
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_restorer(tmp_path / "filling")
+    write_restorer(tmp_path / "larger", "super_resolution", 2)
+    for folder, made in (("scans", picture()), ("lost", mask())):
+        (tmp_path / folder / "deep").mkdir(parents=True)
+        made.save(tmp_path / folder / "one.png")
+        made.save(tmp_path / folder / "deep" / "two.png")
+    return tmp_path
+
+
+def test_a_picture_is_filled_under_its_mask_and_exact_elsewhere(files: Path) -> None:
+    assert run("restore", "scans/one.png", "whole.png", "--model", "filling", "--mask", "lost/one.png") == 0
+    made, given = (np.asarray(Image.open(files / name)) for name in ("whole.png", "scans/one.png"))
+    holes = np.asarray(mask()) > 0
+    assert np.array_equal(made[~holes], given[~holes])
+    assert not np.array_equal(made, given)
+
+
+def test_a_folder_takes_masks_of_its_pictures_names(files: Path) -> None:
+    assert run("restore", "scans", "whole", "--model", "filling", "--mask", "lost") == 0
+    assert Image.open(files / "whole" / "deep" / "two.png").size == (50, 37)
+    assert run("restore", "scans", "large", "--model", "larger") == 0
+    assert Image.open(files / "large" / "one.png").size == (100, 74)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["scans/one.png", "w.png", "--model", "filling"], "fills holes (inpaint) and has to be told where"),
+        (["scans/one.png", "w.png", "--model", "larger", "--mask", "lost/one.png"], "takes no mask; leave it out"),
+        (["scans/one.png", "w.png", "--model", "filling", "--mask", "other.png"], "--mask other.png: no such file"),
+        (["scans", "w", "--model", "filling", "--mask", "lost/one.png"], "so name a folder with its masks"),
+        (["scans/one.png", "w.png", "--model", "filling", "--mask", "small.png"], "the mask has 20 x 30 px"),
+        (["scans", "w", "--model", "filling", "--mask", "empty"], "needs one mask of its name"),
+        (["nothing.png", "w.png", "--model", "filling"], "nothing.png: no such file"),
+        (["scans/one.png", "w.xyz", "--model", "larger"], "choose a name that ends in"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(
+    files: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    mask(20, 30).save(files / "small.png")
+    (files / "empty").mkdir()
+    assert run("restore", *arguments) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+    assert not list(files.glob("w*"))
+
+
+def test_a_file_that_cannot_be_read_costs_itself_alone(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (files / "scans" / "broken.png").write_bytes(b"no picture")
+    assert run("restore", "scans", "large", "--model", "larger") == 1
+    assert "not restored: scans/broken.png" in capsys.readouterr().out.replace("\n", "")
+    assert (files / "large" / "one.png").is_file()
