@@ -18,8 +18,13 @@ from pipeline.files import digest_json, read_json, sha256_file
 from pipeline.images import to_image, to_tensor
 from pipeline.networks.dcgan import DcganGenerator
 from pipeline.networks.generators import ResnetGenerator
+from pipeline.networks.stylegan2 import StyleGenerator
 
-NETWORKS: dict[str, type[nn.Module]] = {"resnet": ResnetGenerator, "dcgan": DcganGenerator}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "resnet": ResnetGenerator,
+    "dcgan": DcganGenerator,
+    "stylegan2": StyleGenerator,
+}
 # Strokes keep a share of the picture that was learnt at `view` px. Painted this much larger they are finer than in
 # the artworks but still plainly strokes, and the picture is sharper; at twice they shrink out of sight.
 _LARGEST = 1.4
