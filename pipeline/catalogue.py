@@ -74,7 +74,14 @@ METHODS: Mapping[str, Facts] = MappingProxyType(
             needs="some hundred artworks: augmentation makes up for few; better thousands",
             choose="for the best images out of noise: truncation, ways between images, 128 px and more",
             overrides={
-                "train": {"learning_rate": 0.0025, "beta1": 0.0, "beta2": 0.99, "decay_from": 1.0, "ema": 0.998}
+                "train": {
+                    "batch": 32,
+                    "learning_rate": 0.0025,
+                    "beta1": 0.0,
+                    "beta2": 0.99,
+                    "decay_from": 1.0,
+                    "ema": 0.998,
+                }
             },
         ),
     }

@@ -115,7 +115,7 @@ def _inverse(side: int, made: dict[str, Tensor], place: dict[str, Tensor], force
     # Cosine and sine of whole quarters are whole numbers here, which torch.cos would miss: pixels stay pixels.
     cosine = (quarters == 0).float() - (quarters == 2).float()
     sine = (quarters == 1).float() - (quarters == 3).float()
-    inverse = _matrix(flip, one) @ _turned(cosine, -sine) @ _shifted(*shift)
+    inverse = _matrix(flip, one) @ _turned(cosine, sine) @ _shifted(*shift)
     inverse = inverse @ _matrix(scale, scale) @ _rotated(made["before"] * (2 * place["before"] - 1) * math.pi)
     inverse = inverse @ _matrix(stretch, 1 / stretch) @ _rotated(made["after"] * (2 * place["after"] - 1) * math.pi)
     return inverse @ _shifted(*move)
