@@ -65,7 +65,7 @@ class EqualisedConv(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if activate else None
-        self.fir = Fir() if down else None
+        self.fir = Fir(inputs) if down else None
         self.kernel, self.activate = kernel, activate
         self.outer = gain * (GAIN if activate else 1)
         self.gain = self.outer / math.sqrt(inputs * kernel**2)
@@ -111,7 +111,7 @@ class ModulatedConv(nn.Module):
         self.style = EqualisedLinear(latent, inputs, bias=1.0)
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.gain = 1 / math.sqrt(inputs * kernel**2)
-        self.fir = Fir() if up else None
+        self.fir = Fir(outputs) if up else None
         self.kernel, self.demodulate = kernel, demodulate
 
     def forward(self, x: Tensor, latents: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class Synthesis(nn.Module):
             layers += [StyledLayer(before, after, latent, up=True), StyledLayer(after, after, latent)]
         self.layers = nn.ModuleList(layers)
         self.colours = nn.ModuleList(_ToRgb(width, latent) for width in widths)
-        self.fir = Fir()
+        self.fir = Fir(3)
         self.sides = [_FIRST * 2 ** ((number + 1) // 2) for number in range(len(layers))]
         for number, size in enumerate(self.sides):
             self.register_buffer(f"noise_{number}", torch.randn(1, 1, size, size))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline import losses
+from pipeline import losses, train
 from pipeline.generation import Sampler
 from pipeline.methods.base import Batch
 from pipeline.methods.stylegan2 import Stylegan2Method
 from pipeline.trainer import Trainer, step_randomness
-from tests.pipeline.training import smoke_params
+from tests.pipeline.training import smoke_params, tiny_workspace
 
 SIDE, COUNT = 16, 4
 
@@ -172,3 +174,30 @@ def test_the_settings_reach_the_networks() -> None:
         "layers": 3,
         "rate": 0.02,
     }
+
+
+def test_p_and_the_sign_stand_in_the_history_beside_the_losses(tmp_path: Path) -> None:
+    folder = train.main("dots", tiny_workspace(tmp_path, "stylegan2"))
+    with (folder / "history.csv").open() as table:
+        last = list(csv.DictReader(table))[-1]
+    assert 0 <= float(last["method/p"]) <= 1
+    assert -1 <= float(last["method/sign"]) <= 1
+
+
+@pytest.mark.slow
+def test_compiled_networks_keep_the_lazy_terms() -> None:
+    """What differentiates a gradient is computed by the networks as they are written: nothing has to be left out."""
+    plain, compiled = method(r1=0.01, r1_every=1, path_every=1), method(r1=0.01, r1_every=1, path_every=1)
+    compiled.compile("aot_eager")
+    expected, found = (made.step(batch(), 0, stream()) for made in (plain, compiled))
+    assert set(found["discriminator"]) == {"gan", "r1"}
+    assert set(found["generator"]) == {"gan", "path"}
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    for player in plain.players:
+        sums = [sum(named[player].values()) for named in (expected, found)]
+        slopes = [
+            torch.autograd.grad(total, made.player_parameters(player), retain_graph=True)  # type: ignore[arg-type]
+            for total, made in zip(sums, (plain, compiled), strict=True)
+        ]
+        for one, other in zip(*slopes, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-4)

@@ -85,14 +85,14 @@ def test_images_and_scores_have_their_shapes_at_every_size(side: int) -> None:
 
 
 def test_halving_and_doubling_are_the_filter_slid_by_hand() -> None:
-    fir, x = Fir(), torch.randn(2, 3, 6, 8)
+    fir, x = Fir(3), torch.randn(2, 3, 6, 8)
     for found, plane in zip(each(fir.halved(x)), each(x), strict=True):
         np.testing.assert_allclose(found, filtered(plane, 1, 1)[::2, ::2], atol=1e-6)
     for found, plane in zip(each(fir.doubled(x)), each(x), strict=True):
         spread = np.zeros((2 * plane.shape[0], 2 * plane.shape[1]))
         spread[::2, ::2] = plane
         np.testing.assert_allclose(found, filtered(spread, 2, 1, gain=4), atol=1e-6)
-    inside = fir.doubled(torch.ones(1, 1, 4, 4))[..., 1:-1, 1:-1]
+    inside = fir.doubled(torch.ones(1, 3, 4, 4))[..., 1:-1, 1:-1]
     torch.testing.assert_close(inside, torch.ones_like(inside))  # the mean stays
 
 
