@@ -73,6 +73,15 @@ def test_what_does_not_suit_a_method_is_told_its_recipes_alone(
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("method", sorted(FACTS))
+@pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "presets").glob("*.yaml")))
+def test_what_a_new_recipe_overrides_fits_every_preset(method: str, preset: str) -> None:
+    tree = merge(merge(TREE, read_tree(ROOT / "presets" / preset)), FACTS[method].overrides)
+    if preset == "smoke.yaml":
+        tree["train"]["steps"] = 1_000_000  # more than any warm-up
+    check_method(parse(tree), method)
+
+
 @given(st.sampled_from(sorted(TREE)), st.data())
 def test_a_missing_key_is_never_filled_in(section: str, data: st.DataObject) -> None:
     tree = merge(TREE, {})
