@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Task: TypeAlias = Literal["stylize", "generate", "restore"]
 """What a model is for; everything around a method asks for it, and nothing asks for the method's name."""
@@ -29,6 +29,8 @@ class Facts:
     cost: str
     needs: str
     choose: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """What a new recipe of it overrides: published settings of what all methods share. There they can be read."""
 
 
 METHODS: Mapping[str, Facts] = MappingProxyType(
@@ -72,6 +74,24 @@ METHODS: Mapping[str, Facts] = MappingProxyType(
             cost="half of cut's a step on a CPU in the demo's preset; at the published size, a GPU",
             needs="some tens of artworks; better hundreds",
             choose="to fill holes under a mask, to clean what is faded, stained or noisy, or to enlarge by 2 or 4",
+        ),
+        "stylegan2": Facts(
+            task="generate",
+            photographs=False,
+            what="noise to new images, by styles, with adaptive augmentation (StyleGAN2-ADA, Karras et al. 2020)",
+            cost="a GPU and hours; minutes on a CPU at 32 px show colours and strokes",
+            needs="some hundred artworks: augmentation makes up for few; better thousands",
+            choose="for the best images out of noise: truncation, ways between images, 128 px and more",
+            overrides={
+                "train": {
+                    "batch": 32,
+                    "learning_rate": 0.0025,
+                    "beta1": 0.0,
+                    "beta2": 0.99,
+                    "decay_from": 1.0,
+                    "ema": 0.998,
+                }
+            },
         ),
     }
 )

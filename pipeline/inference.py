@@ -18,12 +18,14 @@ from pipeline.files import digest_json, read_json, sha256_file
 from pipeline.images import to_image, to_tensor
 from pipeline.networks.dcgan import DcganGenerator
 from pipeline.networks.generators import ResnetGenerator
+from pipeline.networks.stylegan2 import StyleGenerator
 from pipeline.networks.unet import RestorationGenerator
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "resnet": ResnetGenerator,
     "dcgan": DcganGenerator,
     "restoration": RestorationGenerator,
+    "stylegan2": StyleGenerator,
 }
 # Strokes keep a share of the picture that was learnt at `view` px. Painted this much larger they are finer than in
 # the artworks but still plainly strokes, and the picture is sharper; at twice they shrink out of sight.

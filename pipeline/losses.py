@@ -7,6 +7,7 @@ with what `pipeline.metrics` measures. All are computed in full precision, whate
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import ParamSpec
 
@@ -209,11 +210,34 @@ def d_r1(real: Tensor, images: Tensor) -> Tensor:
     """E|grad_x D(x)|^2 / 2, at real images alone (Mescheder et al. 2018, eq. 9, for gamma of 1).
 
     Args:
-        real: D's scores, of any shape; no image's may depend on another image.
+        real: D's scores, of any shape; where an image's depends on others (minibatch deviation), that counts too.
         images: what they are of, (N, 3, H, W), requiring gradients.
     """
     (slope,) = torch.autograd.grad(real.sum(), images, create_graph=True)
     return slope.square().flatten(1).sum(1).mean() / 2
+
+
+@_exact
+def path_lengths(images: Tensor, latents: Tensor, directions: Tensor) -> Tensor:
+    """Return (N,): how far images move in random directions y as latents do, |J_w^T y| (Karras et al. 2020, eq. 4).
+
+    Of several latents an image it is the root of the mean square; y is divided by the root of the number of pixels,
+    so that lengths do not depend on the size of the images. No loss, but what one is made of.
+
+    Args:
+        images: (N, C, H, W), differentiable with respect to `latents`.
+        latents: (N, L, D), L of each image.
+        directions: (N, C, H, W) of N(0, 1).
+    """
+    moved = (images * directions).sum() / math.sqrt(images.shape[2] * images.shape[3])
+    (slope,) = torch.autograd.grad(moved, latents, create_graph=True)
+    return slope.square().sum(2).mean(1).sqrt()
+
+
+@_exact
+def g_path_length(lengths: Tensor, mean: Tensor) -> Tensor:
+    """E(|J_w^T y| - a)^2, a being the running mean of the lengths (Karras et al. 2020, eq. 4)."""
+    return (lengths - mean).square().mean()
 
 
 def luminance(x: Tensor) -> Tensor:

@@ -301,6 +301,59 @@ class Pix2Pix:
 
 
 @dataclass(frozen=True)
+class StyleMapping:
+    """Noise to the latents of StyleGAN2."""
+
+    layers: Annotated[int, Between(1, 32)]
+    rate: Annotated[float, Between(1e-5, 1)]  # of its learning, in parts of train.learning_rate
+
+
+@dataclass(frozen=True)
+class StyleGenerator:
+    """Skip generator."""
+
+    channels: Annotated[int, Between(2, 512)]  # at the full side, doubled at each halving
+    most: Annotated[int, Between(2, 4096)]  # channels at any side
+
+
+@dataclass(frozen=True)
+class StyleDiscriminator:
+    """Residual discriminator."""
+
+    channels: Annotated[int, Between(2, 512)]  # at the full side, doubled at each halving
+    most: Annotated[int, Between(2, 4096)]  # channels at any side
+    group: Annotated[int, Between(1, 64)]  # images whose deviation it sees; train.batch must be a multiple
+
+
+@dataclass(frozen=True)
+class AdaptiveAugmentation:
+    """Adaptive discriminator augmentation."""
+
+    kinds: tuple[Literal["blit", "geometry", "colour"], ...]  # of changes; [] for none
+    target: Annotated[float, Between(0, 1)]  # of the mean sign of the discriminator's answers to paintings
+    every: Annotated[int, Between(1, 10_000)]  # steps from one change of p to the next
+    images: Annotated[int, Between(1, 1_000_000_000)]  # in which p goes from 0 to 1
+
+
+@dataclass(frozen=True)
+class Stylegan2:
+    """Images out of noise, in styles."""
+
+    side: Literal[8, 16, 32, 64, 128, 256, 512, 1024]  # px of the images; train.crop at least
+    latent: Annotated[int, Between(1, 4096)]  # numbers of z, and of w
+    mapping: StyleMapping
+    generator: StyleGenerator
+    discriminator: StyleDiscriminator
+    gan: Adversarial
+    mixing: Annotated[float, Between(0, 1)]  # probability that an image is of two latents
+    r1: Annotated[float, Between(0, 1000)]  # gamma of R1 in parts of side ** 2 / batch; 0: none
+    r1_every: Annotated[int, Between(1, 10_000)]  # steps; the term is multiplied by as many
+    path_length: Weight
+    path_every: Annotated[int, Between(1, 10_000)]  # steps; the term is multiplied by as many
+    ada: AdaptiveAugmentation
+
+
+@dataclass(frozen=True)
 class Judge:
     """The frozen judge of a style, see `pipeline.judge`."""
 
@@ -380,6 +433,7 @@ class Params:
     cyclegan: CycleGan
     dcgan: Dcgan
     pix2pix: Pix2Pix
+    stylegan2: Stylegan2
     judge: Judge
     evaluate: Evaluate
     gate: Gate
@@ -530,6 +584,20 @@ def _check_pix2pix(pix2pix: Pix2Pix, params: Params) -> None:
                 )
 
 
+def _check_stylegan2(own: Stylegan2, train: Train) -> None:
+    if own.side > train.crop:
+        raise ValueError(
+            f"stylegan2.side is {own.side} px but crops for training have {train.crop} px; "
+            f"set stylegan2.side to {train.crop} or less, or raise train.crop"
+        )
+    group = own.discriminator.group
+    if train.batch % min(group, train.batch):
+        raise ValueError(
+            f"train.batch is {train.batch}, which is no multiple of the {group} images whose deviation the "
+            f"discriminator sees (stylegan2.discriminator.group); set it to {train.batch // group * group}"
+        )
+
+
 _CHECKS: Mapping[str, Callable[[Params], None]] = MappingProxyType(
     {
         "cut": lambda params: _check_contrastive("cut", params.cut, params.train),
@@ -537,6 +605,7 @@ _CHECKS: Mapping[str, Callable[[Params], None]] = MappingProxyType(
         "cyclegan": lambda params: _check_crop("cyclegan", params.cyclegan.generator, params.train),
         "dcgan": lambda params: _check_dcgan(params.dcgan, params.train),
         "pix2pix": lambda params: _check_pix2pix(params.pix2pix, params),
+        "stylegan2": lambda params: _check_stylegan2(params.stylegan2, params.train),
     }
 )
 

@@ -159,7 +159,7 @@ def add_style(workspace: Workspace, style: str, method: str = "cut", warm_start:
     text = workspace.recipes_file.read_bytes().decode()
     after = yaml.safe_load(text)
     after["styles"] = [*(after["styles"] or ()), style]
-    recipe = {"method": method, "style": style, "warm_start": warm_start, "overrides": {}}
+    recipe = _new(method, style, warm_start)
     if style not in book.recipes:
         after["recipes"] = {**(after["recipes"] or {}), style: recipe}
     nodes = _nodes(text)
@@ -192,7 +192,7 @@ def add_recipe(workspace: Workspace, name: str, method: str, style: str, warm_st
     book = load_book(workspace)
     if name in book.recipes:
         raise ValueError(f"there is a recipe {name!r} already, of {book.recipes[name].method}; choose another name")
-    recipe = {"method": method, "style": style, "warm_start": warm_start, "overrides": {}}
+    recipe = _new(method, style, warm_start)
     _recipe(name, recipe, book.styles)
     import yaml  # here for the same reason as in params.read_tree
 
@@ -203,6 +203,12 @@ def add_recipe(workspace: Workspace, name: str, method: str, style: str, warm_st
         raise ValueError(
             f"recipes.yaml is written in a way that recipe {name!r} cannot be added to; add it by hand: {recipe}"
         )
+
+
+def _new(method: str, style: str, warm_start: str) -> dict[str, Any]:
+    """Return the entry of a new recipe, with what its method wants to be otherwise than in params.yaml."""
+    overrides = dict(facts_of(method).overrides) if method in METHODS else {}
+    return {"method": method, "style": style, "warm_start": warm_start, "overrides": overrides}
 
 
 _Edit = tuple[int, int, str]  # start, end, and what comes there
@@ -217,7 +223,11 @@ def _nodes(text: str) -> dict[str, Any]:
 
 
 def _recipe_edit(text: str, node: Any, name: str, recipe: Mapping[str, Any]) -> _Edit:
-    entry = (*(f"{key}: {_scalar(recipe[key])}" for key in ("method", "style", "warm_start")), "overrides: {}")
+    import yaml
+
+    overrides = yaml.safe_dump(recipe["overrides"], default_flow_style=True, sort_keys=False, width=10_000).strip()
+    plain = (f"{key}: {_scalar(recipe[key])}" for key in ("method", "style", "warm_start"))
+    entry = (*plain, f"overrides: {overrides}")
     called = _scalar(name)
     lines = [f"{called}:", *(f"  {line}" for line in entry)]
     return _appended(text, node, 2, lines, f"{called}: {{{', '.join(entry)}}}")

@@ -170,7 +170,7 @@ def _train(run: Run, workspace: Workspace, steps: Steps, stop: StopRequest, watc
         last = step == settings.steps
         trouble = None
         if last or step % settings.log_every == 0:
-            losses = _finite(scalars(result))
+            losses = _finite(scalars(result | {"method": dict(trainer.method.figures)}))
             note = " ".join(f"{name} {value:.2f}" for name, value in losses.items() if value and "gan" in name)
             log.write("metrics", step, settings.steps, losses)
             trouble = bad_steps(trainer.health(), settings)

@@ -7,6 +7,7 @@ from pipeline.methods.cut import CutMethod, FastCutMethod
 from pipeline.methods.cyclegan import CycleGanMethod
 from pipeline.methods.dcgan import DcganMethod
 from pipeline.methods.pix2pix import Pix2PixMethod
+from pipeline.methods.stylegan2 import Stylegan2Method
 from pipeline.params import Params
 
 METHODS: dict[str, type[Method]] = {
@@ -15,6 +16,7 @@ METHODS: dict[str, type[Method]] = {
     "cyclegan": CycleGanMethod,
     "dcgan": DcganMethod,
     "pix2pix": Pix2PixMethod,
+    "stylegan2": Stylegan2Method,
 }
 
 

@@ -69,6 +69,9 @@ class Method(ABC):
     accuracy: Tensor | None = None
     """Share of the discriminator's answers in the last step that were right, detached; None where it gave none."""
 
+    figures: Mapping[str, Tensor] = MappingProxyType({})
+    """Numbers about the last step that are no losses, detached, to be logged beside them."""
+
     warmed: bool = False
     """Whether the networks begin with what another training has learnt, so that no warm-up is needed."""
 

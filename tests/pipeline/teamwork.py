@@ -22,7 +22,7 @@ SPLIT = {"gan": 1.0, "nce": 1.0, "identity": 1.0, "structure": 1.0, "calm": 1.0,
 
 
 def new_trainer(weights: dict[str, float], one_of: Team, method: str = "cut") -> Trainer:
-    own: dict[str, Any] = {"weights": weights} | ({"warmup_steps": 1} if method == "cut" else {})
+    own: dict[str, Any] = ({"weights": weights} if weights else {}) | ({"warmup_steps": 1} if method == "cut" else {})
     params = smoke_params(**{method: own}, train={"steps": 40, "batch": 2})
     return Trainer(build_method(method, params), params.train, CPU, one_of)
 

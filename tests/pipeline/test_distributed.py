@@ -81,6 +81,14 @@ def test_of_cyclegan_two_at_two_equal_one_at_four_and_so_do_their_pools() -> Non
 
 
 @pytest.mark.slow
+def test_of_stylegan2_two_at_two_equal_one_at_four_and_so_do_augmentation_and_means() -> None:
+    """R1 and path lengths are at work in steps 0 and 2; p moves after step 1, by the answers to all paintings."""
+    for two, one, apart in compare({}, "stylegan2"):
+        torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
+        assert apart < 1e-3
+
+
+@pytest.mark.slow
 def test_of_cut_the_losses_of_a_whole_batch_see_each_process_alone() -> None:
     _, (two, one, _), _ = compare(dict.fromkeys([*WHOLE, *SPLIT], 1.0))
     for name in SPLIT:

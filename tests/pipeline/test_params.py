@@ -6,6 +6,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.catalogue import METHODS as FACTS
 from pipeline.params import check_method, load_params, merge, parse, read_tree
 from pipeline.recipes import add_recipe, add_style, load_book, recipe_params, set_warm_start
 from pipeline.workspace import Workspace, check_name, find_workspace, slug
@@ -57,6 +58,8 @@ def test_a_mistake_is_named_with_its_value_and_what_to_do(
         ("fastcut", "cut", {"fastcut": {"nce_layers": ["down3"]}}, ["'fastcut.nce_layers'", "'down3'", "block9"]),
         ("dcgan", "cut", {"dcgan": {"side": 128}, "train": {"crop": 96}}, ["dcgan.side", "128", "96"]),
         ("dcgan", "cut", {"dcgan": {"r1": 1.0}, "train": {"compile": True}}, ["dcgan.r1", "train.compile"]),
+        ("stylegan2", "cut", {"train": {"crop": 96}}, ["stylegan2.side", "128", "96"]),
+        ("stylegan2", "cut", {"train": {"batch": 6}}, ["train.batch is 6", "4 images", "to 4"]),
     ],
 )
 def test_what_does_not_suit_a_method_is_told_its_recipes_alone(
@@ -68,6 +71,15 @@ def test_what_does_not_suit_a_method_is_told_its_recipes_alone(
         check_method(params, method)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("method", sorted(FACTS))
+@pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "presets").glob("*.yaml")))
+def test_what_a_new_recipe_overrides_fits_every_preset(method: str, preset: str) -> None:
+    tree = merge(merge(TREE, read_tree(ROOT / "presets" / preset)), FACTS[method].overrides)
+    if preset == "smoke.yaml":
+        tree["train"]["steps"] = 1_000_000  # more than any warm-up
+    check_method(parse(tree), method)
 
 
 @given(st.sampled_from(sorted(TREE)), st.data())
@@ -293,6 +305,10 @@ def test_a_second_recipe_of_a_style_leaves_everything_else_to_the_letter(tmp_pat
     made = load_book(workspace).recipe("oil-dcgan")
     assert (made.task, made.collections) == ("generate", ("oil",))
     assert load_book(workspace).recipe("oil").collections == ("photos", "oil")
+    add_recipe(workspace, "oil-styles", "stylegan2", "oil")
+    text = workspace.recipes_file.read_text()
+    assert "    overrides: {train: {batch: 32, learning_rate: 0.0025, beta1: 0.0, beta2: 0.99, decay" in text
+    assert load_book(workspace).recipe("oil-styles").overrides == FACTS["stylegan2"].overrides
     with pytest.raises(ValueError, match="there is a recipe 'oil' already, of cut"):
         add_recipe(workspace, "oil", "dcgan", "oil")
     with pytest.raises(ValueError, match=r"unknown method 'gann'; choose one of cut, fastcut, cyclegan, dcgan"):
