@@ -64,6 +64,14 @@ METHODS: Mapping[str, Facts] = MappingProxyType(
             needs="some tens of artworks; better thousands",
             choose="for small studies and colour ideas out of nothing: light, well understood, 128 px at most",
         ),
+        "infogan": Facts(
+            task="generate",
+            photographs=False,
+            what="dcgan with codes that the images reveal, found without labels (Chen et al. 2016)",
+            cost="a tenth more than dcgan's a step",
+            needs="as dcgan: some tens of artworks; better thousands",
+            choose="if kinds and tendencies of images should have a handle (`atelier generate --code k1=3`)",
+        ),
     }
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.gate_rules import COMPARED, Rule, against, closer, copies
+from pipeline.metrics.codes import CHANCE
 from pipeline.metrics.drawn import DRAWN
 from pipeline.params import Gate
 from pipeline.sanity import problems
@@ -15,6 +16,7 @@ _WHOSE = {
     "spectral_noise": "that of noise with the paintings' spectrum",
     "shuffled": "that of shuffled blocks of paintings",
 }
+_READ = "codes/independent"
 _COMPARED = {name: noise for name, noise in COMPARED.items() if name.startswith("style/")}
 
 
@@ -23,6 +25,7 @@ def generation_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate,
 
     - one a control: control - model of `style/patch_swd` has its lower bound above 0;
     - diverse: `diversity/spread` is at least `min_spread`;
+    - codes, of a model that has categorical ones: an independent classifier reads them better than by chance;
     - copies: as for models that repaint;
     - sane: nothing is wrong with figures, controls, outputs and numbers of images: see `sanity`;
     - champion, and anchor if one is given: as for models that repaint, in style and texture.
@@ -35,6 +38,8 @@ def generation_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate,
     """
     rules = [closer(name, sheet, name, "style/patch_swd", _WHOSE[name]) for name in DRAWN]
     rules += [_diverse(sheet, settings), copies(sheet), _sane(sheet, settings)]
+    if sheet.has(_READ):
+        rules.append(_read(sheet))
     rules.append(against("champion", sheet, comparison, settings, _COMPARED))
     if anchor is not None:
         rules.append(against("anchor", sheet, anchor, replace(settings, mode="not_worse"), _COMPARED))
@@ -49,6 +54,16 @@ def _diverse(sheet: ScoreSheet, settings: Gate) -> Rule:
     word = "differ" if passed else "look alike: they differ"
     sentence = f"The images {word} {value:.2f} times as much as held-out paintings do; at least {floor:g} is asked."
     return Rule("diverse", passed, sentence, value, floor)
+
+
+def _read(sheet: ScoreSheet) -> Rule:
+    found, guess = sheet.estimate(_READ), sheet.value(_READ, CHANCE)
+    if found is None or guess is None:
+        return Rule("codes", False, "How well the codes can be read off the images was not measured.")
+    passed = found.low > guess
+    word = "reads" if passed else "can hardly read"
+    sentence = f"An independent classifier {word} the codes of {found} of the images; chance is {guess:.3g}."
+    return Rule("codes", passed, sentence, found.low, guess)
 
 
 def _sane(sheet: ScoreSheet, settings: Gate) -> Rule:

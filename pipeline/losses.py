@@ -1,5 +1,7 @@
 """Losses: pure functions, tensors in, scalar tensor out, prefixed by the player that minimises them.
 
+Those with `q` are minimised by a recogniser and by the generator together.
+
 Random directions and patch positions are arguments, drawn anew each step by the caller: nothing here is shared
 with what `pipeline.metrics` measures. All are computed in full precision, whatever the networks compute in.
 """
@@ -7,6 +9,7 @@ with what `pipeline.metrics` measures. All are computed in full precision, whate
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import ParamSpec
 
@@ -207,6 +210,22 @@ def d_r1(real: Tensor, images: Tensor) -> Tensor:
     """
     (slope,) = torch.autograd.grad(real.sum(), images, create_graph=True)
     return slope.square().flatten(1).sum(1).mean() / 2
+
+
+@_exact
+def q_categorical(logits: Tensor, code: Tensor) -> Tensor:
+    """-E[log Q(c|x)] of a categorical code, one-hot or probabilities (N, K), in nats.
+
+    The code's entropy less this is a lower bound on I(c; G(z, c)) (Chen et al. 2016, eq. 5), which G and Q raise.
+    """
+    return F.cross_entropy(logits, code)
+
+
+@_exact
+def q_gaussian(mean: Tensor, log_deviation: Tensor, code: Tensor) -> Tensor:
+    """-E[log N(c; mean, deviation^2)] of continuous codes (N, codes), mean over codes; the same bound."""
+    apart = (code - mean) * torch.exp(-log_deviation)
+    return (0.5 * apart.square() + log_deviation).mean() + 0.5 * math.log(2 * math.pi)
 
 
 def luminance(x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from pipeline.methods.base import Method
 from pipeline.methods.cut import CutMethod, FastCutMethod
 from pipeline.methods.cyclegan import CycleGanMethod
 from pipeline.methods.dcgan import DcganMethod
+from pipeline.methods.infogan import InfoganMethod
 from pipeline.params import Params
 
 METHODS: dict[str, type[Method]] = {
@@ -13,6 +14,7 @@ METHODS: dict[str, type[Method]] = {
     "fastcut": FastCutMethod,
     "cyclegan": CycleGanMethod,
     "dcgan": DcganMethod,
+    "infogan": InfoganMethod,
 }
 
 

@@ -70,7 +70,17 @@ class DcganDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores (N,) of images (N, 3, side, side) in [-1, 1]; higher means more real."""
-        scores: Tensor = self.body(x).flatten()
+        return self.score(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer sees, (N, C, 4, 4)."""
+        for layer in self.body[:-1]:
+            x = layer(x)
+        return x
+
+    def score(self, features: Tensor) -> Tensor:
+        """Return the scores (N,) of features."""
+        scores: Tensor = self.body[-1](features).flatten()
         return scores
 
 

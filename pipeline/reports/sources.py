@@ -25,6 +25,7 @@ _KNOWN: Mapping[str, Source] = MappingProxyType(
         "mean_image": Source("Mean image", "the mean of training paintings, always the same"),
         "spectral_noise": Source("Noise", "noise with the spectrum and colours of training paintings"),
         "shuffled": Source("Mosaics", "small blocks of training paintings, shuffled"),
+        "chance": Source("Chance", "guessing"),
         MODEL: Source("This model", "the model"),
         "paintings": Source("Paintings", "held-out paintings against each other"),
     }
