@@ -82,8 +82,11 @@ class InfoganMethod(DcganMethod):
         return {"name": "infogan", "arguments": self._generator()}
 
     def describe_beside(self) -> dict[str, dict[str, Any]]:
-        """Return the class and arguments of what reads the codes."""
-        return {"discriminator": {"name": "infogan_recogniser", "arguments": self._discriminator()}}
+        """Return the class and arguments of what reads the codes; its weights are packaged as plain ones."""
+        arguments = self._discriminator()
+        if arguments["normalise"] == "spectral":
+            arguments["normalise"] = "none"
+        return {"discriminator": {"name": "infogan_recogniser", "arguments": arguments}}
 
     def _generator(self) -> dict[str, Any]:
         own = self.settings

@@ -20,6 +20,7 @@ from pipeline.methods.base import Batch, Losses
 from pipeline.methods.conditions import Code, Condition, Direction
 from pipeline.networks.infogan import InfoganRecogniser
 from pipeline.networks.latent import LatentGenerator
+from pipeline.networks.layers import plain_weights
 from pipeline.params import Adversarial, Params, load_params
 from pipeline.trainer import Health, State, Trainer, step_randomness
 from tests.pipeline.test_trainer import Poison, reloaded, same, tensors, training_state
@@ -204,7 +205,7 @@ def test_the_packaged_networks_are_the_averaged_ones(name: str) -> None:
     beside = trainer.method.describe_beside()
     for network, average in ((network, average.network) for network, average in trainer.averages.items()):
         built = build_network(beside.get(network, trainer.method.describe())).eval()
-        built.load_state_dict(average.state_dict())
+        built.load_state_dict(plain_weights(average.state_dict()))
         if isinstance(built, LatentGenerator):
             given = built.draw(2, torch.Generator().manual_seed(0))
         elif isinstance(built, InfoganRecogniser):  # which tells the codes, without the score that training has too
