@@ -241,6 +241,7 @@ class DcganDiscriminator:
 
     channels: Annotated[int, Between(2, 512)]  # after the first layer, doubled at each halving of the side
     normalise: Literal["batch", "spectral", "none"]
+    scale: Annotated[float, Between(0.01, 1000)]  # of the scores
 
 
 @dataclass(frozen=True)

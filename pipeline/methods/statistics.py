@@ -15,6 +15,7 @@ from pipeline.methods.base import Batch
 
 _TEXTURE_DIRECTIONS, _PALETTE_DIRECTIONS, _PATCH = 32, 16, 5
 _LEVELS, _COARSEST = 3, 8  # of the pyramid that texture and contrast look at, and the least side of a level, px
+_MOST = 2048  # samples that small images are compared by; more tell no more than the few images that there are
 # Strided filters see every second or fourth pixel. Were they always the same ones, the generator would paint a mesh
 # between them; so each step everything that judges looks from another corner, up to this many px away.
 _SHIFT = 8
@@ -66,9 +67,9 @@ def plain_statistics(paintings: Tensor, output: Tensor, draw: torch.Generator) -
     palette = _directions(_PALETTE_DIRECTIONS, 3, 1, draw, output)
     levels = max(1, min(_LEVELS, (output.shape[2] // _COARSEST).bit_length()))
     return {
-        "texture": lambda: losses.g_texture(output, paintings, texture, levels),
-        "palette": lambda: losses.g_palette(output, paintings, palette),
-        "contrast": lambda: losses.g_contrast(output, paintings, levels),
+        "texture": lambda: losses.g_texture(output, paintings, texture, levels, _MOST),
+        "palette": lambda: losses.g_palette(output, paintings, palette, _MOST),
+        "contrast": lambda: losses.g_contrast(output, paintings, levels, _MOST),
     }
 
 

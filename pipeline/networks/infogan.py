@@ -50,8 +50,9 @@ class InfoganGenerator(DcganGenerator):
 class InfoganDiscriminator(DcganDiscriminator):
     """DCGAN's discriminator with a second head, Q, that tells the codes; both read the same features.
 
-    Q is one hidden layer and a linear one (appendix C.1 there: 128, batch normalisation, leaky ReLU). It is never
-    normalised spectrally: it is to be as sure of a code as it can.
+    Q is one hidden layer and a linear one (appendix C.1 there: 128, batch normalisation, leaky ReLU), whatever
+    normalises the rest: it is to be as sure of a code as it can, and what is divided by its largest singular value at
+    every layer comes to it too faint to learn from. It sees outputs alone, so its batches give nothing away.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class InfoganDiscriminator(DcganDiscriminator):
         channels: int = 128,
         side: int = 64,
         normalise: Normalisation = "batch",
+        scale: float = 1.0,
     ) -> None:
         """Make a discriminator.
 
@@ -72,13 +74,13 @@ class InfoganDiscriminator(DcganDiscriminator):
             channels: as in DCGAN's.
             side: as in DCGAN's.
             normalise: as in DCGAN's.
+            scale: as in DCGAN's, of the score alone.
         """
-        super().__init__(channels, side, normalise)
+        super().__init__(channels, side, normalise, scale)
         self.codes = Codes(tuple(categories), continuous)
-        widest, batch = channels * 2 ** (doublings(side) - 1), normalise == "batch"
         self.recogniser = nn.Sequential(
-            nn.Conv2d(widest, recogniser, 4, bias=not batch),
-            nn.BatchNorm2d(recogniser) if batch else nn.Identity(),
+            nn.Conv2d(channels * 2 ** (doublings(side) - 1), recogniser, 4, bias=False),
+            nn.BatchNorm2d(recogniser),
             nn.LeakyReLU(0.2),
             nn.Conv2d(recogniser, self.codes.told, 1),
         )

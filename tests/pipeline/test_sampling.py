@@ -21,7 +21,7 @@ from tests.pipeline.training import ROOT
 
 SIDE = 32
 SETTINGS = Evaluate(
-    max_images=64, patches=48, directions=16, levels=2, bootstrap=60, features="auto", samples=24, gallery=3
+    max_images=64, patches=48, directions=16, levels=2, bootstrap=60, features="auto", samples=24, coded=32, gallery=3
 )
 GATE = load_params(ROOT / "params.yaml").gate
 
