@@ -106,6 +106,7 @@ def write_card(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Re
         f"- Which networks were packaged: {config['packaged']['why']}.",
         f"- Trained on crops of the style's artworks alone, each reduced to {config['side']} px; no photographs, no "
         "pretrained weights.",
+        *_codes(config),
         f"- Package `{metrics['package']}`.",
         f"- Data `{metrics['data']}`.",
         "",
@@ -124,6 +125,14 @@ def write_card(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Re
         "",
     ]
     return "\n".join(lines)
+
+
+def _codes(config: Mapping[str, Any]) -> list[str]:
+    names = config.get("codes", {}).get("names", ())
+    if not names:
+        return []
+    told = ", ".join(f"`{name}`" for name in names)
+    return [f"- Its codes {told} are set with `atelier generate --code`; their meaning it found itself."]
 
 
 def lead(metrics: Mapping[str, Any]) -> str:
