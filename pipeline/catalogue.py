@@ -93,6 +93,14 @@ METHODS: Mapping[str, Facts] = MappingProxyType(
                 }
             },
         ),
+        "infogan": Facts(
+            task="generate",
+            photographs=False,
+            what="dcgan with codes that the images reveal, found without labels (Chen et al. 2016)",
+            cost="a tenth more than dcgan's a step",
+            needs="as dcgan: some tens of artworks; better thousands",
+            choose="if kinds and tendencies of images should have a handle (`atelier generate --code k1=3`)",
+        ),
     }
 )
 

@@ -338,11 +338,17 @@ def generate(
     truncation: Annotated[
         float, typer.Option(min=0, max=1, help="1: as trained; less: nearer to the average, where a network has it.")
     ] = 1.0,
+    code: Annotated[
+        list[str] | None,
+        typer.Option("--code", metavar="NAME=VALUE", help="Of a model with codes: k1=3, c1=-0.5; may be repeated."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Make images out of noise with a model that does."""
     from pipeline import stylize as files
+    from pipeline.generate import parse_codes
 
+    codes = parse_codes(code or ())
     package = files.find_package(context.obj.workspace_if_any(), model)
     _check_device(device)
     from pipeline.generate import generate as make
@@ -351,7 +357,8 @@ def generate(
     sampler = Sampler.load(package.directory, device, package.expected)
     made = []
     with show.file_progress(f"draw with {package.label}", say=count > 1) as advance:
-        for path in make(sampler, target, count, seed, interpolate=interpolate, truncation=truncation):
+        paths = make(sampler, target, count, seed, interpolate=interpolate, truncation=truncation, code=codes)
+        for path in paths:
             made.append(path)
             advance(len(made), count)
     out.print(f"{count} images: {shown(target)}", markup=False)

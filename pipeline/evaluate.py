@@ -22,6 +22,7 @@ from pipeline.generation import Sampler
 from pipeline.inference import Stylizer
 from pipeline.params import Params
 from pipeline.progress import Progress
+from pipeline.reading import with_codes
 from pipeline.recipes import Recipe, load_book, recipe_params
 from pipeline.reports import gallery, model_card, plots, report, restored, samples
 from pipeline.restoration import Restorer
@@ -110,6 +111,7 @@ def _generate(task: Task) -> Draft:
     bar = Progress(f"evaluate {task.recipe.name}", settings.samples)
     snapshots = [Sampler.of_training(path, sampler.config) for path in task.snapshots]
     scores = score_samples(sampler, paintings, settings, bar.update, snapshots)
+    scores = with_codes(scores, sampler, task.package, settings)
     metrics = task.identify(scores.to_dict(), sampler.digest)
 
     def draft(folder: Path) -> None:

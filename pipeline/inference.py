@@ -18,6 +18,7 @@ from pipeline.files import digest_json, read_json, sha256_file
 from pipeline.images import to_image, to_tensor
 from pipeline.networks.dcgan import DcganGenerator
 from pipeline.networks.generators import ResnetGenerator
+from pipeline.networks.infogan import InfoganGenerator, InfoganRecogniser
 from pipeline.networks.stylegan2 import StyleGenerator
 from pipeline.networks.unet import RestorationGenerator
 
@@ -26,6 +27,8 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "dcgan": DcganGenerator,
     "restoration": RestorationGenerator,
     "stylegan2": StyleGenerator,
+    "infogan": InfoganGenerator,
+    "infogan_recogniser": InfoganRecogniser,
 }
 # Strokes keep a share of the picture that was learnt at `view` px. Painted this much larger they are finer than in
 # the artworks but still plainly strokes, and the picture is sharper; at twice they shrink out of sight.
@@ -150,17 +153,18 @@ def open_package(package: Path, task: Task, expected: str | None = None) -> tupl
 
 
 def load_network(package: Path, config: Mapping[str, Any], name: str = "generator") -> nn.Module:
-    """Return a network of a package that `open_package` has checked: `generator`, or `reverse` where there is one.
+    """Return a network of a package that `open_package` has checked: `generator`, or one that lies beside it.
 
     Raises:
         ValueError: this version builds the network with other layers than the package's has.
     """
-    network, weights = build_network(config["network"]), load_file(package / f"{name}.safetensors")
+    description = description_of(config, name)
+    network, weights = build_network(description), load_file(package / f"{name}.safetensors")
     wanted = {key: value.shape for key, value in network.state_dict().items()}
     if wanted != {key: value.shape for key, value in weights.items()}:
         raise ValueError(
             f"the {name} of package {package} has other layers than this version gives a "
-            f"{config['network']['name']!r}: an older or newer version made it. Use it with that version's code, or "
+            f"{description['name']!r}: an older or newer version made it. Use it with that version's code, or "
             f"train anew and let a person promote the result (`atelier promote`): the two cannot be scored together"
         )
     network.load_state_dict(weights)
@@ -170,6 +174,12 @@ def load_network(package: Path, config: Mapping[str, Any], name: str = "generato
 def task_of(config: Mapping[str, Any]) -> str:
     """Return what a package of this config is for; those of before there were others say nothing of it."""
     return str(config.get("task", "stylize"))
+
+
+def description_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return what describes a packaged network: its own entry in `beside`, or else it is built as the generator."""
+    description: dict[str, Any] = config.get("beside", {}).get(name, config["network"])
+    return description
 
 
 def build_network(description: dict[str, Any]) -> nn.Module:

@@ -1,5 +1,7 @@
 """Losses: pure functions, tensors in, scalar tensor out, prefixed by the player that minimises them.
 
+Those with `q` are minimised by a recogniser and by the generator together.
+
 Random directions and patch positions are arguments, drawn anew each step by the caller: nothing here is shared
 with what `pipeline.metrics` measures. All are computed in full precision, whatever the networks compute in.
 """
@@ -135,7 +137,9 @@ def g_structure(output: Tensor, photo: Tensor, scales: tuple[int, ...] = (4, 8))
 
 
 @_exact
-def g_texture(output: Tensor, painting: Tensor, directions: Tensor, levels: int = 3) -> Tensor:
+def g_texture(
+    output: Tensor, painting: Tensor, directions: Tensor, levels: int = 3, most: int | None = None
+) -> Tensor:
     """Sliced Wasserstein-1 between contrast-normalised luminance patches, mean over a pyramid's levels.
 
     Args:
@@ -143,36 +147,42 @@ def g_texture(output: Tensor, painting: Tensor, directions: Tensor, levels: int 
         painting: (M, 3, H, W) in [-1, 1].
         directions: (R, 1, k, k) filters, drawn anew for each step (Rabin et al. 2011: projections of patches).
         levels: full resolution and `levels - 1` halvings.
+        most: patches to compare of each direction and level, evenly apart; None: all.
     """
     total = output.new_zeros(())
     a, b = luminance(output), luminance(painting)
     for level in range(levels):
         if level:
             a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
-        total = total + _wasserstein(_responses(_normalised(a), directions), _responses(_normalised(b), directions))
+        found = (_thinned(_responses(_normalised(x), directions), most) for x in (a, b))
+        total = total + _wasserstein(*found)
     return total / levels
 
 
 @_exact
-def g_palette(output: Tensor, painting: Tensor, directions: Tensor) -> Tensor:
-    """Sliced Wasserstein-1 between colours, averaged over 2 x 2 pixels; `directions` is (R, 3, 1, 1)."""
-    a, b = (_responses(F.avg_pool2d(x, 2), directions) for x in (output, painting))
+def g_palette(output: Tensor, painting: Tensor, directions: Tensor, most: int | None = None) -> Tensor:
+    """Sliced Wasserstein-1 between colours, averaged over 2 x 2 pixels; `directions` is (R, 3, 1, 1).
+
+    `most` as in `g_texture`.
+    """
+    a, b = (_thinned(_responses(F.avg_pool2d(x, 2), directions), most) for x in (output, painting))
     return _wasserstein(a, b)
 
 
 @_exact
-def g_contrast(output: Tensor, painting: Tensor, levels: int = 3) -> Tensor:
+def g_contrast(output: Tensor, painting: Tensor, levels: int = 3, most: int | None = None) -> Tensor:
     """Wasserstein-1 between the distributions of local deviation, mean over a pyramid's levels.
 
     Of light and of both opponent colours. What contrast normalisation hides: how much of the picture is calm and how
     rough the rest; and colour fringes, which neither texture (light alone) nor palette (no neighbours) can see.
+    `most` as in `g_texture`.
     """
     total = output.new_zeros(())
     a, b = _opponent(output), _opponent(painting)
     for level in range(levels):
         if level:
             a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
-        total = total + _wasserstein(*(_deviation(x).transpose(0, 1).flatten(1) for x in (a, b)))
+        total = total + _wasserstein(*(_thinned(_deviation(x).transpose(0, 1).flatten(1), most) for x in (a, b)))
     return total / levels
 
 
@@ -240,6 +250,22 @@ def g_path_length(lengths: Tensor, mean: Tensor) -> Tensor:
     return (lengths - mean).square().mean()
 
 
+@_exact
+def q_categorical(logits: Tensor, code: Tensor) -> Tensor:
+    """-E[log Q(c|x)] of a categorical code, one-hot or probabilities (N, K), in nats.
+
+    The code's entropy less this is a lower bound on I(c; G(z, c)) (Chen et al. 2016, eq. 5), which G and Q raise.
+    """
+    return F.cross_entropy(logits, code)
+
+
+@_exact
+def q_gaussian(mean: Tensor, log_deviation: Tensor, code: Tensor) -> Tensor:
+    """-E[log N(c; mean, deviation^2)] of continuous codes (N, codes), mean over codes; the same bound."""
+    apart = (code - mean) * torch.exp(-log_deviation)
+    return (0.5 * apart.square() + log_deviation).mean() + 0.5 * math.log(2 * math.pi)
+
+
 def luminance(x: Tensor) -> Tensor:
     """Return (N, 1, H, W) Rec. 601 luma of (N, 3, H, W), in the range of the input."""
     red, green, blue = x.unbind(1)
@@ -275,6 +301,14 @@ def _responses(x: Tensor, directions: Tensor) -> Tensor:
     """Return (R, samples): projections of all patches on each direction."""
     stride = 2 if directions.shape[-1] > 1 else 1
     return F.conv2d(x, directions, stride=stride).transpose(0, 1).flatten(1)
+
+
+def _thinned(samples: Tensor, most: int | None) -> Tensor:
+    """Return (R, S) or fewer of the S samples, evenly apart: sorting them is what a step waits for."""
+    if most is None or samples.shape[1] <= most:
+        return samples
+    # An odd way from one to the next does not fall in step with rows and columns, which are mostly even.
+    return samples[:, :: -(-samples.shape[1] // most) | 1]
 
 
 def _wasserstein(a: Tensor, b: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ from pipeline.data import read_index
 from pipeline.entry import run_stage
 from pipeline.export import export_onnx
 from pipeline.files import read_json, sha256_file, staged_directory, write_atomic, write_json
-from pipeline.inference import build_network, generator_weights, package_digest
+from pipeline.inference import build_network, description_of, generator_weights, package_digest
+from pipeline.networks.layers import plain_weights
 from pipeline.packing import PACKERS
 from pipeline.recipes import load_book, recipe_params
 from pipeline.workspace import Workspace
@@ -60,8 +61,8 @@ def main(recipe: str, workspace: Workspace) -> Path:
 
 def _network(config: Mapping[str, Any], trained: Path, name: str) -> nn.Module:
     """Return an averaged network of a training, ready for use."""
-    network = build_network(config["network"])
-    network.load_state_dict(generator_weights(trained, name))
+    network = build_network(description_of(config, name))
+    network.load_state_dict(plain_weights(generator_weights(trained, name)))
     return network.eval().requires_grad_(False)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
@@ -87,11 +87,13 @@ class _Stylize:
 @dataclass(frozen=True)
 class _Generate:
     def names(self, config: Mapping[str, Any]) -> tuple[str, ...]:
-        del config
-        return ("generator",)
+        return ("generator", *config.get("beside", {}))
 
     def graph(self, name: str, network: nn.Module, config: Mapping[str, Any]) -> Graph:
-        del name, config
+        if name != "generator":
+            side = config["network"]["arguments"]["side"]
+            images = [(_noise(count, 3, side, side),) for count in (2, 1, 3)]
+            return Graph(("image",), "told", {"image": {0: "batch"}, "told": {0: "batch"}}, images)
         assert isinstance(network, LatentGenerator)
         draw = torch.Generator().manual_seed(0)
         probes = [(network.draw(count, draw),) for count in (2, 1, 3)]
@@ -100,7 +102,9 @@ class _Generate:
     def facts(self, network: nn.Module, config: Mapping[str, Any], workspace: Workspace) -> dict[str, Any]:
         del config, workspace
         assert isinstance(network, LatentGenerator)
+        codes = {"codes": {"names": network.codes.names, **asdict(network.codes)}} if network.codes.names else {}
         return {
+            **codes,
             "side": network.side,
             "latent": network.latent,
             "truncates": network.truncates,

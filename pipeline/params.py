@@ -241,6 +241,17 @@ class DcganDiscriminator:
 
     channels: Annotated[int, Between(2, 512)]  # after the first layer, doubled at each halving of the side
     normalise: Literal["batch", "spectral", "none"]
+    scale: Annotated[float, Between(0.01, 1000)]  # of the scores
+
+
+@dataclass(frozen=True)
+class DcganWeights:
+    """Weights of the generator's losses; all but the first need no network and are not in the paper."""
+
+    gan: Weight
+    texture: Weight
+    palette: Weight
+    contrast: Weight
 
 
 @dataclass(frozen=True)
@@ -253,6 +264,25 @@ class Dcgan:
     discriminator: DcganDiscriminator
     gan: Adversarial
     r1: Annotated[float, Between(0, 1000)]  # gamma of R1; 0: none
+    weights: DcganWeights
+
+
+@dataclass(frozen=True)
+class Information:
+    """How much it counts that the codes can be read off an image: lambda of InfoGAN."""
+
+    categorical: Weight
+    continuous: Weight
+
+
+@dataclass(frozen=True)
+class Infogan(Dcgan):
+    """DCGAN with codes beside the noise, which can be read off its images."""
+
+    categories: tuple[int, ...]  # of each categorical code, 2 or more
+    continuous: Annotated[int, Between(0, 64)]  # codes from -1 to 1
+    recogniser: Annotated[int, Between(4, 4096)]  # hidden features of the head that reads the codes
+    information: Information
 
 
 @dataclass(frozen=True)
@@ -374,6 +404,7 @@ class Evaluate:
     bootstrap: Annotated[int, Between(20, 100_000)]  # resamples behind an interval
     features: Literal["auto", "inception", "vgg16", "judge"]  # of kernel distances
     samples: Annotated[int, Between(2, 100_000)]  # images of a model that makes them out of noise
+    coded: Annotated[int, Between(16, 1_000_000)]  # images of which the codes are read, of a model that has codes
     gallery: Annotated[int, Between(1, 200)]  # before/after pairs in the report
 
 
@@ -434,6 +465,7 @@ class Params:
     dcgan: Dcgan
     pix2pix: Pix2Pix
     stylegan2: Stylegan2
+    infogan: Infogan
     judge: Judge
     evaluate: Evaluate
     gate: Gate
@@ -553,16 +585,29 @@ def _check_crop(name: str, generator: Generator, train: Train) -> None:
         )
 
 
-def _check_dcgan(dcgan: Dcgan, train: Train) -> None:
+def _check_dcgan(name: str, dcgan: Dcgan, train: Train) -> None:
     if dcgan.side > train.crop:
         raise ValueError(
-            f"dcgan.side is {dcgan.side} px but crops for training have {train.crop} px; "
-            f"set dcgan.side to {train.crop} or less, or raise train.crop"
+            f"{name}.side is {dcgan.side} px but crops for training have {train.crop} px; "
+            f"set {name}.side to {train.crop} or less, or raise train.crop"
         )
     if dcgan.r1 and train.compile:
         raise ValueError(
-            "dcgan.r1 differentiates a gradient, which compiled networks cannot; set train.compile to false or "
-            "dcgan.r1 to 0"
+            f"{name}.r1 differentiates a gradient, which compiled networks cannot; set train.compile to false or "
+            f"{name}.r1 to 0"
+        )
+
+
+def _check_infogan(infogan: Infogan, train: Train) -> None:
+    _check_dcgan("infogan", infogan, train)
+    if any(count < 2 for count in infogan.categories):
+        raise ValueError(
+            f"infogan.categories is {list(infogan.categories)}; a categorical code needs 2 categories or more"
+        )
+    if not infogan.categories and not infogan.continuous:
+        raise ValueError(
+            "infogan.categories is empty and infogan.continuous is 0: there is no code to reveal; give one, "
+            "or use the method dcgan"
         )
 
 
@@ -603,7 +648,8 @@ _CHECKS: Mapping[str, Callable[[Params], None]] = MappingProxyType(
         "cut": lambda params: _check_contrastive("cut", params.cut, params.train),
         "fastcut": lambda params: _check_contrastive("fastcut", params.fastcut, params.train),
         "cyclegan": lambda params: _check_crop("cyclegan", params.cyclegan.generator, params.train),
-        "dcgan": lambda params: _check_dcgan(params.dcgan, params.train),
+        "dcgan": lambda params: _check_dcgan("dcgan", params.dcgan, params.train),
+        "infogan": lambda params: _check_infogan(params.infogan, params.train),
         "pix2pix": lambda params: _check_pix2pix(params.pix2pix, params),
         "stylegan2": lambda params: _check_stylegan2(params.stylegan2, params.train),
     }

@@ -50,6 +50,8 @@ _NAMED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 JUDGED = ("judge/colour", "judge/luminance")
 """What the frozen judge takes for a painting; higher is more."""
+READ = ("codes/own", "codes/independent")
+"""Rates at which codes are read; of a good model all are."""
 # Plain facts below which an output is no picture, or no painting. 8-bit levels; real models stand far above.
 LEAST: Mapping[str, tuple[float, str]] = MappingProxyType(
     {
@@ -108,8 +110,8 @@ def _spread(sheet: ScoreSheet, declared: Metric) -> Iterator[str]:
 
 
 def _saturated(declared: Metric, value: float) -> bool:
-    """Return whether a judge takes all for paintings: that it is no constant shows in the rates of photographs."""
-    return declared.name in JUDGED and value == declared.high
+    """Return whether a judge takes all for paintings, or every code is read: controls show that it is no constant."""
+    return declared.name in (*JUDGED, *READ) and value == declared.high
 
 
 def _stubs(sheet: ScoreSheet) -> Iterator[str]:

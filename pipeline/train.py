@@ -22,6 +22,7 @@ from pipeline.data import read_index
 from pipeline.entry import run_stage
 from pipeline.files import digest_json, sha256_file, staged_directory, sweep, write_json
 from pipeline.memory import out_of_memory
+from pipeline.methods.base import Method
 from pipeline.methods.conditions import Direction
 from pipeline.panels import PANELS
 from pipeline.panels.base import Panel
@@ -266,6 +267,7 @@ def _write_result(run: Run, workspace: Workspace, course: Course, log: RunLog, s
         "method": run.recipe.method,
         "task": trainer.method.task,
         "network": trainer.method.describe(),
+        **_beside(trainer.method),
         "reverse": Direction in trainer.method.conditions,
         "view": read_index(workspace.prepared(run.recipe.style))["view"],
         "seed": run.params.seed,
@@ -288,6 +290,12 @@ def _write_result(run: Run, workspace: Workspace, course: Course, log: RunLog, s
             (run.folder / kept).mkdir(exist_ok=True)  # DVC expects it, however short the run
             shutil.copytree(run.folder / kept, folder / kept)
     return workspace.trained(run.recipe.name)
+
+
+def _beside(method: Method) -> dict[str, Any]:
+    """Return what describes the networks that are packaged beside the generator, of a method that has such."""
+    found = method.describe_beside()
+    return {"beside": found} if found else {}
 
 
 def _averaged(trainer: Trainer) -> dict[str, dict[str, Tensor]]:

@@ -6,6 +6,7 @@ from pipeline.methods.base import Method
 from pipeline.methods.cut import CutMethod, FastCutMethod
 from pipeline.methods.cyclegan import CycleGanMethod
 from pipeline.methods.dcgan import DcganMethod
+from pipeline.methods.infogan import InfoganMethod
 from pipeline.methods.pix2pix import Pix2PixMethod
 from pipeline.methods.stylegan2 import Stylegan2Method
 from pipeline.params import Params
@@ -17,6 +18,7 @@ METHODS: dict[str, type[Method]] = {
     "dcgan": DcganMethod,
     "pix2pix": Pix2PixMethod,
     "stylegan2": Stylegan2Method,
+    "infogan": InfoganMethod,
 }
 
 

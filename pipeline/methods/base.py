@@ -98,6 +98,10 @@ class Method(ABC):
     def describe(self) -> dict[str, Any]:
         """Return what is needed to build the packaged network again: its class name and arguments."""
 
+    def describe_beside(self) -> dict[str, dict[str, Any]]:
+        """Return the same of each averaged network that is packaged beside and is built otherwise, by its name."""
+        return {}
+
     def translate(self, photo: Tensor, condition: Condition = NOTHING) -> Tensor:
         """Return the painting (N, 3, H, W) of photographs in [-1, 1].
 

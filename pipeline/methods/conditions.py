@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -18,6 +19,14 @@ class NoCondition(Condition):
 
 
 NOTHING = NoCondition()
+
+
+@dataclass(frozen=True)
+class Code(Condition):
+    """Values of codes by name, the same for all images; codes that are not named are drawn like the noise."""
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Such as `{"k1": 3, "c2": -0.5}`: see `pipeline.networks.codes.Codes`."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from pipeline.devices import to_device
 from pipeline.methods.base import Batch
 
 _TEXTURE_DIRECTIONS, _PALETTE_DIRECTIONS, _PATCH = 32, 16, 5
+_LEVELS, _COARSEST = 3, 8  # of the pyramid that texture and contrast look at, and the least side of a level, px
+_MOST = 2048  # samples that small images are compared by; more tell no more than the few images that there are
 # Strided filters see every second or fourth pixel. Were they always the same ones, the generator would paint a mesh
 # between them; so each step everything that judges looks from another corner, up to this many px away.
 _SHIFT = 8
@@ -50,6 +52,24 @@ def statistics(judged: Judged, draw: torch.Generator) -> dict[str, Callable[[], 
         "calm": lambda: losses.g_calm(output, photos),
         "chroma": lambda: losses.g_chroma(output, photos),
         "smoothness": lambda: losses.g_smoothness(output),
+    }
+
+
+def plain_window(paintings: Tensor, output: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return one random window of paintings and outputs that show no photograph, as `window` does."""
+    found = window(Batch(paintings, paintings), output, draw)
+    return found.paintings, found.output
+
+
+def plain_statistics(paintings: Tensor, output: Tensor, draw: torch.Generator) -> dict[str, Callable[[], Tensor]]:
+    """Return the losses of `statistics` that ask for no photograph; for small images, with as many levels as fit."""
+    texture = _directions(_TEXTURE_DIRECTIONS, 1, _PATCH, draw, output)
+    palette = _directions(_PALETTE_DIRECTIONS, 3, 1, draw, output)
+    levels = max(1, min(_LEVELS, (output.shape[2] // _COARSEST).bit_length()))
+    return {
+        "texture": lambda: losses.g_texture(output, paintings, texture, levels, _MOST),
+        "palette": lambda: losses.g_palette(output, paintings, palette, _MOST),
+        "contrast": lambda: losses.g_contrast(output, paintings, levels, _MOST),
     }
 
 

@@ -48,7 +48,9 @@ class DcganGenerator(LatentGenerator):
 class DcganDiscriminator(nn.Module):
     """Image to one score: strided convolutions down to 4 x 4, leaky ReLU; only the last layer sees the whole."""
 
-    def __init__(self, channels: int = 128, side: int = 64, normalise: Normalisation = "batch") -> None:
+    def __init__(
+        self, channels: int = 128, side: int = 64, normalise: Normalisation = "batch", scale: float = 1.0
+    ) -> None:
         """Make a discriminator of `channels` channels after the first layer, doubled at each halving.
 
         Args:
@@ -56,8 +58,10 @@ class DcganDiscriminator(nn.Module):
             side: of the images, px: a power of 2 from 8 on.
             normalise: batch, but for the first layer, as in the paper; spectral: every weight is divided by its
                 largest singular value instead (Miyato et al. 2018); none.
+            scale: of the scores; normalised spectrally, those of a fresh network are too small to teach much.
         """
         super().__init__()
+        self.scale = scale
         widths = [channels * 2**i for i in range(doublings(side))]
         layers: list[nn.Module] = [_conv(3, widths[0], 2, 1, normalise), nn.LeakyReLU(0.2)]
         for before, after in pairwise(widths):
@@ -70,7 +74,17 @@ class DcganDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores (N,) of images (N, 3, side, side) in [-1, 1]; higher means more real."""
-        scores: Tensor = self.body(x).flatten()
+        return self.score(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer sees, (N, C, 4, 4)."""
+        for layer in self.body[:-1]:
+            x = layer(x)
+        return x
+
+    def score(self, features: Tensor) -> Tensor:
+        """Return the scores (N,) of features."""
+        scores: Tensor = self.scale * self.body[-1](features).flatten()
         return scores
 
 

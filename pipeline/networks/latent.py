@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from pipeline.networks.codes import NO_CODES, Codes
 
 
 class LatentGenerator(nn.Module):
@@ -22,6 +25,8 @@ class LatentGenerator(nn.Module):
     """Side of its images, px."""
     truncates: ClassVar[bool] = False
     """Whether `truncate` does something."""
+    codes: Codes = NO_CODES
+    """The codes among the numbers that decide an image."""
 
     def draw(self, count: int, draw: torch.Generator) -> Tensor:
         """Return random latents (count, latent), on the network's device; `draw` is a stream of the CPU."""
@@ -35,6 +40,19 @@ class LatentGenerator(nn.Module):
         saw (White 2016, "Sampling Generative Networks").
         """
         return spherical(first, second, share)
+
+    def assign(self, latents: Tensor, values: Mapping[str, float]) -> Tensor:
+        """Return latents with codes of these values, by name, and all else as it was.
+
+        Raises:
+            ValueError: the network has no such code, or a code no such value.
+        """
+        if values:
+            raise ValueError(
+                f"a {type(self).__name__} has no codes, so {next(iter(values))!r} cannot be set; leave codes out, or "
+                f"train a recipe with `method: infogan`"
+            )
+        return latents
 
     def truncate(self, latents: Tensor, strength: float) -> Tensor:
         """Return latents nearer to their mean: 1 leaves them, 0 makes all images the average one.

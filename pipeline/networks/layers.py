@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +96,22 @@ def shrink(images: Tensor, side: int) -> Tensor:
     if images.shape[2] == side:
         return images
     return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+
+
+def plain_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights with those under spectral normalisation as what they come to, W / (u' W v), so without u and v.
+
+    For use, where nothing is trained any more: the network is then built without the normalisation.
+    """
+    found = {}
+    for key, value in weights.items():
+        name, _, part = key.partition(".parametrizations.weight.")
+        if not part:
+            found[key] = value
+        elif part == "original":
+            u, v = (weights[f"{name}.parametrizations.weight.0._{side}"] for side in "uv")
+            found[f"{name}.weight"] = value / torch.dot(u, value.flatten(1) @ v)
+    return found
 
 
 def initialise(network: nn.Module, gain: float) -> None:

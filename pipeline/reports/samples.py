@@ -24,6 +24,7 @@ from pipeline.sampling import SampleScores
 _SHOWN = 128  # px: smaller images are shown so large, in whole multiples
 _COLUMNS = 8
 _WAYS, _STEPS = 4, 8  # interpolations, and images of each
+_SEEDS = 4  # of which the codes are shown
 
 
 def write_gallery(folder: Path, sampler: Sampler, scores: SampleScores, count: int) -> None:
@@ -41,6 +42,7 @@ def write_gallery(folder: Path, sampler: Sampler, scores: SampleScores, count: i
         [np.asarray(image) for image in sampler.between(2 * way, 2 * way + 1, _STEPS)] for way in range(_WAYS)
     ]
     rows |= {f"control-{name}": _rows(scores.outputs[name][:_COLUMNS]) for name in scores.outputs}
+    rows |= {f"code-{name}": _traversal(sampler, name) for name in sampler.network.codes.names}
     for name, images in rows.items():
         save(folder / f"{name}.jpg", _grid(images))
     nearest = []
@@ -52,7 +54,27 @@ def write_gallery(folder: Path, sampler: Sampler, scores: SampleScores, count: i
         nearest.append(names | {"title": f"seed {near.seed}", "ratio": round(near.ratio, 3)})
     controls = {name: f"control-{name}.jpg" for name in in_order(scores.outputs)}
     index = {"samples": "samples.jpg", "between": "between.jpg", "controls": controls, "nearest": nearest}
-    write_json(folder / "index.json", index)
+    codes = [
+        {"name": name, "file": f"code-{name}.jpg", "what": _what(sampler, name)}
+        for name in sampler.network.codes.names
+    ]
+    write_json(folder / "index.json", index | {"codes": codes})
+
+
+def _traversal(sampler: Sampler, name: str) -> list[list[Pixels]]:
+    """Return a row a seed: its image with every value of a code, and all else as it is."""
+    values = sampler.network.codes.values(name, _STEPS)
+    return [
+        [np.asarray(image) for value in values for image in sampler([seed], code={name: value})]
+        for seed in range(_SEEDS)
+    ]
+
+
+def _what(sampler: Sampler, name: str) -> str:
+    values = sampler.network.codes.values(name, _STEPS)
+    if name.startswith("k"):
+        return f"{len(values)} categories, from {name}=0 to {name}={len(values) - 1}"
+    return f"from {name}={values[0]:g} to {name}={values[-1]:g}"
 
 
 def write_sheets(folder: Path, gallery: Path) -> None:
@@ -84,6 +106,7 @@ def write_card(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Re
         f"- Which networks were packaged: {config['packaged']['why']}.",
         f"- Trained on crops of the style's artworks alone, each reduced to {config['side']} px; no photographs, no "
         "pretrained weights.",
+        *_codes(config),
         f"- Package `{metrics['package']}`.",
         f"- Data `{metrics['data']}`.",
         "",
@@ -102,6 +125,14 @@ def write_card(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Re
         "",
     ]
     return "\n".join(lines)
+
+
+def _codes(config: Mapping[str, Any]) -> list[str]:
+    names = config.get("codes", {}).get("names", ())
+    if not names:
+        return []
+    told = ", ".join(f"`{name}`" for name in names)
+    return [f"- Its codes {told} are set with `atelier generate --code`; their meaning it found itself."]
 
 
 def lead(metrics: Mapping[str, Any]) -> str:

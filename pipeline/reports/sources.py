@@ -30,6 +30,7 @@ _KNOWN: Mapping[str, Source] = MappingProxyType(
         "smooth": Source("Smooth", "colours that run smoothly from edge to edge: the model’s first guess"),
         "telea": Source("Telea", "OpenCV’s inpainting by fast marching (Telea 2004)"),
         "navier_stokes": Source("Navier-Stokes", "OpenCV’s inpainting as a fluid flows (Bertalmio et al. 2001)"),
+        "chance": Source("Chance", "guessing"),
         MODEL: Source("This model", "the model"),
         "original": Source("Original", "the artwork as it was"),
         "paintings": Source("Paintings", "held-out paintings against each other"),

@@ -209,11 +209,12 @@ def test_by_default_training_is_never_settled(panel: TranslationPanel) -> None:
     assert not watch.settled
 
 
+@pytest.mark.parametrize("method", ["cut", "dcgan"])
 def test_a_training_that_has_converged_ends_and_says_at_which_step(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ends = {"collapse": LENIENT | {"after": 0}, "converged": {"window": 1, "tolerance": 1.0}}
-    folder = main("dots", tiny_workspace(tmp_path, train=RUN | ends))
+    folder = main("dots", tiny_workspace(tmp_path, method, train=RUN | ends))
     config = read_json(folder / "config.json")
     assert config["steps"] == config["validation"]["last"]["step"] == 4
     assert "converged after step 4 of 14" in capsys.readouterr().err

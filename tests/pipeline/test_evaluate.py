@@ -32,7 +32,7 @@ from tests.pipeline.scenes import held_out, paint, painting, paintings, photogra
 from tests.pipeline.training import ROOT, tiny_workspace
 
 SETTINGS = Evaluate(
-    max_images=64, patches=48, directions=16, levels=2, bootstrap=60, features="judge", samples=8, gallery=3
+    max_images=64, patches=48, directions=16, levels=2, bootstrap=60, features="judge", samples=8, coded=32, gallery=3
 )
 PALETTE = {"lab_mean": [55.0, 10.0, 40.0], "lab_std": [15.0, 6.0, 10.0]}
 GATE = load_params(ROOT / "params.yaml").gate

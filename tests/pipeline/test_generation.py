@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from pipeline.files import write_json
-from pipeline.generate import generate
+from pipeline.generate import generate, parse_codes
 from pipeline.generation import Sampler
 from pipeline.inference import Stylizer, build_network
 from pipeline.package import write_manifest
@@ -91,3 +91,59 @@ def test_images_go_into_a_folder_a_file_each_or_onto_one_sheet(package: Path, tm
     (tmp_path / "plain").touch()
     with pytest.raises(ValueError, match="is a file; name a folder"):
         list(generate(sampler, tmp_path / "plain", 1, 0))
+
+
+CODED = {"name": "infogan", "arguments": {"noise": 6, "categories": [3], "continuous": 1, "channels": 4, "side": 16}}
+
+
+@pytest.fixture
+def coded() -> Sampler:
+    torch.manual_seed(0)
+    return Sampler(build_network(CODED), {}, "", torch.device("cpu"))
+
+
+def test_a_code_is_set_and_all_else_stays_the_seeds(coded: Sampler) -> None:
+    (seeds_own,) = coded([4])
+    (set_to_it,) = coded([4], code=dict(_codes_of(coded, 4)))
+    assert np.array_equal(np.asarray(seeds_own), np.asarray(set_to_it))
+    three = [np.asarray(next(iter(coded([4], code={"k1": k})))) for k in range(3)]
+    assert len({image.tobytes() for image in three}) == 3
+    way = list(coded.between(1, 2, 3, code={"k1": 2, "c1": 0.5}))
+    (first,) = coded([1], code={"k1": 2, "c1": 0.5})
+    assert abs(np.asarray(way[0]).astype(int) - np.asarray(first).astype(int)).max() <= 1
+
+
+def _codes_of(sampler: Sampler, seed: int) -> dict[str, float]:
+    kinds = sampler.network.codes
+    (category,), numbers = kinds.split(sampler.latent(seed)[:, -kinds.width :])
+    return {"k1": float(category.argmax()), "c1": float(numbers[0, 0])}
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ({"k1": 3}, "the code k1 is 3; it must be a whole number from 0 to 2"),
+        ({"k1": 0.5}, "the code k1 is 0.5; it must be a whole number from 0 to 2"),
+        ({"k1": float("nan")}, "the code k1 is nan; it must be a whole number"),
+        ({"c1": 2.5}, "the code c1 is 2.5; it must be between -2 and 2"),
+        ({"c1": float("nan")}, "the code c1 is nan; it must be between"),
+        ({"k2": 0}, "no code is named 'k2'; this model has k1, c1"),
+    ],
+)
+def test_a_code_that_cannot_be_is_said_in_a_sentence(coded: Sampler, code: dict[str, float], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        list(coded([0], code=code))
+
+
+def test_a_model_without_codes_says_so(package: Path) -> None:
+    with pytest.raises(ValueError, match=r"a DcganGenerator has no codes, so 'k1' cannot be set; .*method: infogan"):
+        list(Sampler.load(package)([0], code={"k1": 1}))
+
+
+def test_codes_are_read_off_the_command_line() -> None:
+    assert parse_codes(["k1=3", "c2=-0.5"]) == {"k1": 3.0, "c2": -0.5}
+    for given, said in ((["k1"], "--code k1: write NAME=NUMBER"), (["k1=x"], "--code k1=x: write NAME=NUMBER")):
+        with pytest.raises(ValueError, match=said):
+            parse_codes(given)
+    with pytest.raises(ValueError, match="--code k1 is given twice"):
+        parse_codes(["k1=1", "k1=2"])

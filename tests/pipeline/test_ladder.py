@@ -43,7 +43,8 @@ def test_the_interval_of_an_unpaired_difference_is_that_of_normal_figures() -> N
 
 def test_every_judged_metric_says_what_it_tells_apart() -> None:
     describing = {"distortion/mse", "distortion/psnr", "stability/snapshots", "style/frechet", "content/lpips"}
-    assert {metric.name for metric in REGISTRY.values() if not metric.tells} == describing
+    silent = {metric.name for metric in REGISTRY.values() if not metric.tells and "stylize" in metric.tasks}
+    assert silent == describing
 
 
 def test_the_trained_model_is_accepted(climbed: Climb) -> None:

@@ -223,8 +223,10 @@ def test_every_loss_is_computed_in_full_precision_whatever_the_networks_compute_
         "g_calm": (output, photo),
         "g_chroma": (output, photo),
         "g_smoothness": (output,),
+        "q_categorical": (torch.randn(6, 4).bfloat16(), torch.eye(6, 4)),
+        "q_gaussian": (torch.randn(6, 2).bfloat16(), torch.zeros(6, 2).bfloat16(), torch.randn(6, 2)),
     }
-    named = {name: loss for name, loss in vars(losses).items() if name.startswith(("d_", "g_"))}
+    named = {name: loss for name, loss in vars(losses).items() if name.startswith(("d_", "g_", "q_"))}
     assert named.keys() == arguments.keys() | {"d_r1"}
     for name, given_ones in arguments.items():
         exact = named[name](*(x.float() if isinstance(x, torch.Tensor) else x for x in given_ones))
@@ -235,3 +237,54 @@ def test_every_loss_is_computed_in_full_precision_whatever_the_networks_compute_
     exact = losses.d_r1(squares, images)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(losses.d_r1(squares.bfloat16(), images), exact)
+
+
+def test_guessing_a_code_costs_its_entropy_and_knowing_it_nothing() -> None:
+    codes = torch.eye(10).repeat(3, 1)
+    assert losses.q_categorical(torch.zeros(30, 10), codes).item() == pytest.approx(math.log(10))
+    assert losses.q_categorical(100 * codes, codes).item() == pytest.approx(0, abs=1e-6)
+    # Certain and wrong one time in ten: 0.9 log(1 / 0.9) + 0.1 log(1 / (0.1 / 9)) for an honest Q.
+    honest = torch.full((10, 10), 0.1 / 9).fill_diagonal_(0.9).log()
+    expected = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1 / 9))
+    said = torch.eye(10)[[0] * 9 + [1]]
+    assert losses.q_categorical(honest[[0] * 10], said).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_bound_on_information_is_below_it_and_reaches_it_for_the_true_posterior() -> None:
+    """A code of 4 through a channel that keeps it 7 times in 10: I = log 4 - H(posterior)."""
+    channel = torch.full((4, 4), 0.1).fill_diagonal_(0.7)  # p(x | c) = p(c | x): all is symmetric
+    codes = torch.eye(4).repeat_interleave(4, 0)
+    weights = channel.flatten() / 4
+    seen = torch.arange(4).repeat(4)
+
+    def bound(told: torch.Tensor) -> float:
+        each = [losses.q_categorical(told[x][None], code[None]).item() for x, code in zip(seen, codes, strict=True)]
+        return math.log(4) - sum(w * loss for w, loss in zip(weights.tolist(), each, strict=True))
+
+    information = math.log(4) + 0.7 * math.log(0.7) + 3 * 0.1 * math.log(0.1)
+    assert bound(channel.log()) == pytest.approx(information, rel=1e-5)
+    for sharper in (0.5, 2.0, 5.0):
+        assert bound(sharper * channel.log()) < information - 1e-3
+
+
+def test_the_gaussian_loss_is_the_negative_log_density() -> None:
+    mean, deviation, code = (torch.rand(7, 3, generator=DRAW) + 0.1 for _ in range(3))
+    expected = -torch.distributions.Normal(mean, deviation).log_prob(code).mean()
+    torch.testing.assert_close(losses.q_gaussian(mean, deviation.log(), code), expected)
+    # Of a code from -1 to 1 that nothing is known of, the best guess is 0 give or take 1 / sqrt(3).
+    codes = (torch.arange(100_000).float()[:, None] + 0.5) / 50_000 - 1
+    best = losses.q_gaussian(torch.zeros_like(codes), torch.full_like(codes, -0.5 * math.log(3)), codes)
+    assert best.item() == pytest.approx(0.5 * math.log(2 * math.pi * math.e / 3), rel=1e-4)
+    assert math.log(2) - best.item() < 0  # the bound on information that is not there is below it
+
+
+@pytest.mark.parametrize("loss", ["texture", "palette", "contrast"])
+def test_fewer_samples_tell_the_same_within_their_noise(loss: str) -> None:
+    one, other = _images(4, 64), _images(4, 64) * 0.5
+    directions = torch.nn.functional.normalize(torch.randn(16, 1, 5, 5, generator=DRAW).flatten(1), dim=1)
+    colours = torch.nn.functional.normalize(torch.randn(16, 3, generator=DRAW), dim=1).view(16, 3, 1, 1)
+    given: dict[str, tuple[torch.Tensor, ...]] = {"texture": (directions.view(16, 1, 5, 5),), "palette": (colours,)}
+    compute = getattr(losses, f"g_{loss}")
+    every, few = (compute(one, other, *given.get(loss, ()), most=most).item() for most in (None, 500))
+    assert few == pytest.approx(every, rel=0.15)
+    assert compute(one, one, *given.get(loss, ()), most=500).item() == pytest.approx(0, abs=1e-6)

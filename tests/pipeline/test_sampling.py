@@ -21,7 +21,7 @@ from tests.pipeline.training import ROOT
 
 SIDE = 32
 SETTINGS = Evaluate(
-    max_images=64, patches=48, directions=16, levels=2, bootstrap=60, features="auto", samples=24, gallery=3
+    max_images=64, patches=48, directions=16, levels=2, bootstrap=60, features="auto", samples=24, coded=32, gallery=3
 )
 GATE = load_params(ROOT / "params.yaml").gate
 
@@ -85,6 +85,31 @@ CHEATS = {
 def test_a_cheat_fails_by_the_rule_against_it(name: str) -> None:
     images, rules = CHEATS[name]
     assert rules <= failed(images)
+
+
+def noise_rule(**found: tuple[float, float]) -> gate.Rule:
+    """Return the rule about noise for intervals of `noise - model`."""
+    names = {"patch": "style/patch_swd", "texture": "style/texture_swd", "kernel": "style/kid"}
+    differences = {
+        names[name]: {"value": (low + high) / 2, "low": low, "high": high} for name, (low, high) in found.items()
+    }
+    sheet = {"task": "generate", "differences": {"spectral_noise - model": differences}}
+    rules = gate.judge(sheet, None, GATE).rules
+    return next(rule for rule in rules if rule.name == "spectral_noise")
+
+
+def test_more_than_noise_is_closer_in_something_and_farther_in_nothing() -> None:
+    unclear, closer, farther = (-0.1, 0.1), (0.1, 0.2), (-0.2, -0.1)
+    assert noise_rule(patch=closer).passed
+    assert noise_rule(patch=unclear, texture=unclear, kernel=closer).passed
+    assert noise_rule(patch=unclear, texture=closer).passed
+    assert not noise_rule(patch=unclear, texture=unclear, kernel=unclear).passed
+    assert not noise_rule(patch=closer, texture=closer, kernel=farther).passed
+    assert not noise_rule(patch=farther, texture=closer).passed
+    assert not noise_rule(texture=closer, kernel=closer).passed  # without the figure that must always be there
+    said = noise_rule(patch=farther, kernel=closer).sentence
+    assert "farther from the paintings than that of noise" in said
+    assert "brushwork and colour (-0.15 [-0.2, -0.1])" in said
 
 
 def test_a_model_is_as_good_as_itself_and_worse_than_a_better_one() -> None:

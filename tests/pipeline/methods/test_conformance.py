@@ -18,8 +18,10 @@ from pipeline.files import read_json
 from pipeline.inference import build_network
 from pipeline.methods import METHODS, build_method
 from pipeline.methods.base import Batch, Losses, Method
-from pipeline.methods.conditions import NOTHING, Condition, Direction
+from pipeline.methods.conditions import NOTHING, Code, Condition, Direction
+from pipeline.networks.infogan import InfoganRecogniser
 from pipeline.networks.latent import LatentGenerator
+from pipeline.networks.layers import plain_weights
 from pipeline.networks.unet import RestorationGenerator
 from pipeline.params import Adversarial, Params, load_params
 from pipeline.trainer import Health, State, Trainer, step_randomness
@@ -232,9 +234,15 @@ def test_a_compiled_step_gives_the_losses_and_gradients_of_a_plain_one(name: str
 def test_the_packaged_networks_are_the_averaged_ones(name: str) -> None:
     trainer = new_trainer(name)
     take(trainer, 0)
-    for average in (average.network for average in trainer.averages.values()):
-        built = build_network(trainer.method.describe()).eval()
-        built.load_state_dict(average.state_dict())
+    beside = trainer.method.describe_beside()
+    for network, average in ((network, average.network) for network, average in trainer.averages.items()):
+        built = build_network(beside.get(network, trainer.method.describe())).eval()
+        built.load_state_dict(plain_weights(average.state_dict()))
+        if isinstance(built, InfoganRecogniser):  # which tells the codes, without the score that training has too
+            given = torch.rand(2, 3, 16, 16) * 2 - 1
+            with torch.no_grad():
+                torch.testing.assert_close(built(given), average(given, told=True)[:, 1:], rtol=1e-4, atol=1e-5)
+            continue
         given = _inputs(built)
         with torch.no_grad():
             torch.testing.assert_close(built(*given), average(*given), rtol=1e-4, atol=1e-5)  # memory formats differ
@@ -284,7 +292,8 @@ def test_a_recipe_becomes_a_package_with_figures_pictures_and_a_page(name: str, 
     train.main("dots", workspace)
     assert list((workspace.trained("dots") / "samples").glob("*.jpg"))
     folder = package.main("dots", workspace)
-    networks = ("generator", "reverse") if Direction in METHODS[name].conditions else ("generator",)
+    beside = {Direction: "reverse", Code: "discriminator"}
+    networks = ("generator", *(beside[kind] for kind in METHODS[name].conditions if kind in beside))
     assert {path.name for path in folder.iterdir()} == {
         *(f"{network}.{kind}" for network in networks for kind in ("safetensors", "onnx")),
         "config.json",
@@ -302,3 +311,8 @@ def test_a_recipe_becomes_a_package_with_figures_pictures_and_a_page(name: str, 
     assert "dots" in (report / "report.html").read_text()
     assert (report / "model_card.md").read_text().startswith("# dots")
     assert (report / "sheets" / "overview.jpg").is_file()
+    if Code in METHODS[name].conditions:
+        assert 0 <= metrics["metrics"]["codes/independent"]["value"] <= 1
+        assert metrics["controls"]["chance"]["codes/own"]["value"] == pytest.approx(1 / 3)
+        assert "What the codes do" in (report / "report.html").read_text()
+        assert "`k1`, `c1`" in (report / "model_card.md").read_text()
