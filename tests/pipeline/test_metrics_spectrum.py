@@ -47,8 +47,8 @@ def test_a_mesh_is_found_at_its_wavelength_and_told_from_none(every: int, wavele
     meshed = []
     for picture in photographs():
         mesh = picture.astype(int)
-        mesh[::every] += 12
-        mesh[:, ::every] += 12
+        mesh[::every] += 8 * every
+        mesh[:, ::every] += 8 * every
         meshed.append(mesh.clip(0, 255).astype(np.uint8))
     photos = spectrum(photographs())
     found = pattern(spectrum(meshed), photos)
