@@ -16,7 +16,7 @@ Pixels = NDArray[np.uint8]
 _LUMA = (0.299, 0.587, 0.114)
 _FLOOR = 1e-3  # of a squared level of 255: below it there is rounding alone
 _CALM = 3  # cycles a picture; what is coarser is composition, and has peaks of its own
-_ALIKE = 3.0  # times: what a ring's peak must exceed that of paintings by to be told
+_ALIKE = 3.0  # times the peak of natural pictures: from here on it is told
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ def decibels(one: Spectrum, other: Spectrum) -> NDArray[np.float64]:
     return found
 
 
-def pattern(one: Spectrum, natural: Spectrum) -> tuple[float, float] | None:
-    """Return (wavelength in px, times) of a regular pattern that natural pictures of the same side do not have.
+def pattern(one: Spectrum, *natural: Spectrum) -> tuple[float, float] | None:
+    """Return (wavelength in px, times) of a regular pattern that no natural pictures of the same side have.
 
     Of a pattern's frequencies it is the coarsest, at which it repeats itself; the others are multiples.
 
     Returns:
-        None where no ring's peak is three times that of `natural`.
+        None where no ring's peak is three times the largest of `natural`.
     """
-    times = one.peak / natural.peak
+    times = one.peak / np.max([each.peak for each in natural], axis=0)
     beside = np.maximum(np.append(times[1:], 0), np.insert(times[:-1], 0, 0))
     plain = np.flatnonzero((times >= _ALIKE) & (times >= beside))
     plain = plain[plain >= _CALM]

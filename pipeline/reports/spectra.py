@@ -19,7 +19,7 @@ FILE = "spectra.json"
 _PAINTINGS, _PHOTOGRAPHS = "paintings", "photographs"
 _TITLES = {MODEL: "This model", _PAINTINGS: "Held-out paintings", _PHOTOGRAPHS: "Held-out photographs"}
 _KINDS = {MODEL: "model", _PAINTINGS: "goal", _PHOTOGRAPHS: "start"}
-_TICKS = {1 / 16: "16 px", 1 / 8: "8 px", 1 / 4: "4 px", 1 / 2: "2 px"}
+_TICKS = {1 / 8: "8 px", 1 / 4: "4 px", 1 / 2: "2 px"}
 
 
 def write_spectra(
@@ -36,7 +36,7 @@ def write_spectra(
     sets = {MODEL: model, _PAINTINGS: paintings, _PHOTOGRAPHS: photographs}
     found = {name: spectrum(pictures) for name, pictures in sets.items() if len(pictures)}
     beside = {name: decibels(one, found[_PAINTINGS]) for name, one in found.items()}
-    told = pattern(found[MODEL], found[_PAINTINGS])
+    told = pattern(found[MODEL], *(one for name, one in found.items() if name != MODEL))
     write_json(
         folder / FILE,
         {
@@ -82,8 +82,8 @@ def _rounded(values: Any) -> list[float]:
 def _sentence(told: Mapping[str, float] | None, side: int) -> str:
     seen = f"in pictures of {side} px"
     if told is None:
-        return f"No regular pattern stands out {seen}: no frequency has a peak three times that of paintings."
+        return f"No regular pattern stands out {seen}: no peak is three times that of paintings and photographs."
     return (
         f"A regular pattern with a wavelength of {short(told['wavelength'])} px stands out {seen}: its peak is "
-        f"{short(told['times'])} times that of paintings."
+        f"{short(told['times'])} times that of paintings and photographs."
     )

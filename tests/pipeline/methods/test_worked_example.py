@@ -81,8 +81,8 @@ def test_the_worked_example_passes_the_conformance_suite(tmp_path: Path) -> None
     assert "pipeline/methods/gcgan.py" in (root / "dvc.yaml").read_text()
     _run(root, "ruff", "check", "pipeline")
     assert "gcgan: GcGAN" in _run(root, "pipeline.cli", "methods")
-    told = _run(root, "pytest", "-q", "--run-slow", "tests/pipeline/methods/test_conformance.py", "-k", "gcgan")
+    told = _run(root, "pytest", "--run-slow", "tests/pipeline/methods/test_conformance.py", "-k", "gcgan")
     passed = re.search(r"(\d+) passed", told)
     assert passed
     assert int(passed[1]) >= 20
-    _run(root, "pytest", "-q", "tests/test_structure.py", "-k", "dependencies or downwards")
+    _run(root, "pytest", "tests/test_structure.py", "-k", "dependencies or downwards")
