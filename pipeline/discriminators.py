@@ -15,6 +15,7 @@ from pipeline.inference import generator_weights
 from pipeline.losses import BOUNDARY
 from pipeline.methods import build_method
 from pipeline.methods.base import Method
+from pipeline.networks.latent import LatentGenerator
 from pipeline.params import Params, merge, parse
 
 _SUFFIX = "discriminator"  # what the names of such networks end in
@@ -76,9 +77,15 @@ def of_training(trained: Path, params: Params) -> dict[str, Discriminator]:
             raise ValueError(_NOT_FITTING.format(trained, name)) from error
         method.networks[network].eval().requires_grad_(False)
         boundary = BOUNDARY.get(training[name].get("gan"), 0.0)
-        sides = (training["train"]["crop"], max(training["train"]["crop"], record["view"]))
+        sides = _sides(method, training["train"]["crop"], record["view"])
         found[network] = Discriminator(network, method, boundary, sides)
     return found
+
+
+def _sides(method: Method, crop: int, view: int) -> tuple[int, int]:
+    generator = method.networks["generator"]
+    least = generator.side if isinstance(generator, LatentGenerator) else crop  # its images are seen as they are
+    return least, max(crop, view)
 
 
 def chosen(found: Mapping[str, Discriminator], wanted: str, trained: Path) -> Discriminator:

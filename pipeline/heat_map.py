@@ -97,9 +97,12 @@ def limit_of(maps: Iterable[HeatMap]) -> float:
 
 
 def overlay(picture: Image.Image, found: HeatMap, limit: float) -> Image.Image:
-    """Return a picture in grey under the colours of its map: `REAL` at `limit` and above, `FALSE` at -`limit`."""
+    """Return a picture, of any size, in grey under the colours of its map.
+
+    They are those of `REAL` at `limit` and above, and of `FALSE` at -`limit` and below.
+    """
     grey = np.asarray(picture.convert("L"), np.float32)[..., None]
-    signed = np.clip(found.values / limit, -1, 1)[..., None]
+    signed = np.clip(_resized(found.values, picture.size) / limit, -1, 1)[..., None]
     colour = np.where(signed > 0, np.array(REAL, np.float32), np.array(FALSE, np.float32))
     share = STRENGTH * np.abs(signed)
     return Image.fromarray((grey + share * (colour - grey)).round().astype(np.uint8))
@@ -168,4 +171,6 @@ def _occluded_square(discriminator: Scoring, seen: Tensor) -> tuple[Values, floa
 
 
 def _resized(values: Values, size: tuple[int, int]) -> Values:
+    if values.shape == size[::-1]:
+        return values
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR), np.float32)

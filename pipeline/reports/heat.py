@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from pipeline.discriminators import Discriminator, of_training
@@ -75,8 +76,11 @@ def of_stylizer(workspace: Workspace, style: str, stylizer: Stylizer, images: He
 
 def of_samples(outputs: Sequence[Pixels], paintings: Sequence[Pixels]) -> dict[str, list[Exhibit]]:
     """Return what the discriminator of a model that makes images out of noise is shown: outputs, real paintings."""
-    made = [Exhibit(f"Seed {seed}, by the model", enlarged(output)) for seed, output in enumerate(outputs[:_MADE])]
-    return {"painting": made + [Exhibit("A held-out painting", enlarged(painting)) for painting in paintings[:_REAL]]}
+    made = [
+        Exhibit(f"Seed {seed}, by the model", Image.fromarray(output)) for seed, output in enumerate(outputs[:_MADE])
+    ]
+    real = [Exhibit("A held-out painting", Image.fromarray(painting)) for painting in paintings[:_REAL]]
+    return {"painting": made + real}
 
 
 def write_heat_maps(folder: Path, trained: Path, params: Params, shown: Mapping[str, Sequence[Exhibit]]) -> None:
@@ -130,11 +134,12 @@ def _group(folder: Path, discriminator: Discriminator, shown: Sequence[Exhibit])
     limit = limit_of(maps)
     entries = []
     for number, (exhibit, found) in enumerate(zip(shown, maps, strict=True), 1):
-        drawn = {"picture": exhibit.picture, "map": overlay(exhibit.picture, found, limit)}
+        picture = enlarged(np.asarray(exhibit.picture))  # for us to see, and not for the discriminator
+        drawn = {"picture": picture, "map": overlay(picture, found, limit)}
         names = {kind: f"heat-{discriminator.name}-{number}-{kind}.jpg" for kind in drawn}
-        for kind, picture in drawn.items():
-            save(folder / names[kind], picture)
-        size = {"width": exhibit.picture.width, "height": exhibit.picture.height}
+        for kind, image in drawn.items():
+            save(folder / names[kind], image)
+        size = {"width": picture.width, "height": picture.height}
         figures = {"score": round(found.score, 3), "share": round(found.share, 3)}
         entries.append({"title": exhibit.title} | names | size | figures)
     named = {"name": discriminator.name, "judges": discriminator.judges, "kind": maps[0].kind}

@@ -164,7 +164,7 @@ def test_the_scale_is_symmetric_shared_and_never_blows_up_noise() -> None:
     maps = [HeatMap(np.full((4, 4), value, np.float32), value, "patches") for value in (-0.4, 0.1)]
     assert limit_of(maps) == pytest.approx(0.4)
     assert limit_of([HeatMap(np.full((4, 4), 1e-6, np.float32), 0.0, "patches")]) == 0.05
-    white = Image.new("RGB", (1, 1), "white")
+    white = Image.new("RGB", (2, 3), "white")  # of another size than the maps
 
     def colour(value: float) -> NDArray[np.float64]:
         drawn = overlay(white, HeatMap(np.full((1, 1), value, np.float32), value, "patches"), 0.4)
@@ -219,6 +219,17 @@ def test_a_trainings_discriminators_are_those_of_its_last_step(studio: Workspace
 def same_map(one: discriminators.Discriminator, other: discriminators.Discriminator) -> bool:
     picture = Image.fromarray(painting(1))
     return np.array_equal(heat_map(one, picture).values, heat_map(other, picture).values)
+
+
+def test_images_out_of_noise_are_looked_at_in_their_own_size(tmp_path: Path) -> None:
+    """Enlarged and reduced again, an image of the generator's would lose its pixels, and look less false."""
+    workspace = tiny_workspace(tmp_path, "dcgan", train={"steps": 1, "crop": 32})
+    trained = train.main("dots", workspace)
+    found = discriminators.of_training(trained, load_params(workspace.params_file))["discriminator"]
+    image = texture(5, 16, 16)
+    with torch.inference_mode():
+        seen = found.network(_tensor(np.asarray(image))[None])
+    assert heat_map(found, image).score == pytest.approx(float(seen), abs=1e-6)
 
 
 def test_other_layers_and_missing_folders_are_told_apart(studio: Workspace, tmp_path: Path) -> None:
