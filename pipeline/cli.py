@@ -396,6 +396,26 @@ def restore(
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example: atelier explain photo.jpg --recipe monet --out map.png")
+def explain(
+    context: typer.Context,
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture of any size.")],
+    recipe: Annotated[str, typer.Option(help="Whose discriminator; the recipe must have been trained here.")],
+    target: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the picture with its map goes.")],
+    network: Annotated[str, typer.Option(help="Of cyclegan also reverse_discriminator.")] = "discriminator",
+) -> None:
+    """Show what a recipe's discriminator takes for painted and for false in a picture: a heat map."""
+    from pipeline import explain as maps
+    from pipeline.stylize import picture_limits
+
+    workspace = context.obj.workspace()
+    if not image.is_file():
+        raise ValueError(f"{image}: no such file")
+    said = maps.explain(workspace, recipe, image, target, picture_limits(workspace), network)
+    out.print(said, markup=False)
+    out.print(f"blue is taken for real, orange for false: {shown(target)}", markup=False)
+
+
 @app.command(epilog="Example: atelier methods")
 def methods() -> None:
     """List the methods: what each is for, what it costs and needs, and when to choose it."""

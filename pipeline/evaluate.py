@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -24,10 +24,11 @@ from pipeline.params import Params
 from pipeline.progress import Progress
 from pipeline.reading import with_codes
 from pipeline.recipes import Recipe, load_book, recipe_params
-from pipeline.reports import gallery, model_card, plots, report, restored, samples
+from pipeline.reports import gallery, heat, model_card, plots, report, restored, samples, spectra
+from pipeline.reports.sources import MODEL
 from pipeline.restoration import Restorer
 from pipeline.restoring import Workshop, score_restorer
-from pipeline.sampling import score_samples
+from pipeline.sampling import reduced, score_samples
 from pipeline.scoring import score, summary
 from pipeline.workspace import PHOTOS, Workspace, find_workspace
 
@@ -54,6 +55,11 @@ class Task:
         """Return a metrics.json: figures, and what they are of."""
         data = held_out.data_digest(self.workspace, self.recipe)
         return figures | {"recipe": self.recipe.name, "package": digest, "data": data}
+
+    def look(self, folder: Path, shown: Mapping[str, Sequence[heat.Exhibit]]) -> None:
+        """Let the discriminators of the training look at pictures, for a report's gallery and sheets."""
+        heat.write_heat_maps(folder / "gallery", self.workspace.trained(self.recipe.name), self.params, shown)
+        heat.write_sheet(folder / "sheets" / "heat.jpg", folder / "gallery")
 
 
 Draft = Callable[[Path], None]
@@ -98,6 +104,9 @@ def _stylize(task: Task) -> Draft:
         plots.write_plots(folder / "plots", metrics, scores)
         gallery.write_gallery(folder / "gallery", stylizer, scores, workspace.collection(PHOTOS), settings.gallery)
         gallery.write_sheets(folder / "sheets", folder / "gallery")
+        paintings = [view.pixels for view in images.paintings]
+        spectra.write_spectra(folder / "gallery", scores.outputs[MODEL], paintings, scores.outputs["photograph"])
+        task.look(folder, heat.of_stylizer(workspace, task.recipe.style, stylizer, images))
         write_atomic(folder / "model_card.md", model_card.write(metrics, stylizer.config, task.recipe))
 
     return draft
@@ -120,6 +129,12 @@ def _generate(task: Task) -> Draft:
         samples.write_plots(folder / "plots", metrics)
         samples.write_gallery(folder / "gallery", sampler, scores, 4 * settings.gallery)
         samples.write_sheets(folder / "sheets", folder / "gallery")
+        photographs = held_out.photographs_of_workspace(task.workspace, task.params)
+        painted, seen = (
+            [reduced(view.pixels, sampler.side) for view in views] for views in (paintings.held_out, photographs)
+        )
+        spectra.write_spectra(folder / "gallery", scores.outputs[MODEL], painted, seen)
+        task.look(folder, heat.of_samples(scores.outputs[MODEL], painted))
         write_atomic(folder / "model_card.md", samples.write_card(metrics, sampler.config, task.recipe))
 
     return draft
@@ -141,6 +156,7 @@ def _restore(task: Task) -> Draft:
         restored.write_plots(folder / "plots", metrics)
         restored.write_gallery(folder / "gallery", scores, settings.gallery)
         restored.write_sheets(folder / "sheets", folder / "gallery")
+        task.look(folder, heat.of_restorer(scores))
         write_atomic(folder / "model_card.md", restored.write_card(metrics, restorer.config, task.recipe))
 
     return draft

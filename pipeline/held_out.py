@@ -59,6 +59,12 @@ def artworks_of_workspace(workspace: Workspace, recipe: Recipe, params: Params) 
     return tuple(_views(workspace.prepared(recipe.style), params.evaluate.max_images))
 
 
+def photographs_of_workspace(workspace: Workspace, params: Params) -> list[View]:
+    """Return the held-out photographs, at most `evaluate.max_images`; none where no photographs were prepared."""
+    prepared = workspace.prepared(PHOTOS)
+    return _views(prepared, params.evaluate.max_images) if (prepared / "index.json").is_file() else []
+
+
 def observers_at_hand(params: Params, judge_folder: Path | None) -> Observers:
     """Return the networks that look: the judge of `judge_folder`, and the published ones whose weights are here.
 

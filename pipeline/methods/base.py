@@ -14,6 +14,8 @@ from torch._functorch import config as functorch
 from pipeline.catalogue import Task, require_task
 from pipeline.distributed import ALONE, Team
 from pipeline.methods.conditions import NOTHING, Condition, NoCondition
+from pipeline.networks.latent import LatentGenerator
+from pipeline.networks.layers import shrink
 from pipeline.params import Params
 
 Losses = dict[str, dict[str, Tensor]]
@@ -137,6 +139,23 @@ class Method(ABC):
         """
         require_task(f"method {type(self).__name__}", self.task, "restore")
         raise NotImplementedError
+
+    def scores(self, images: Tensor, discriminator: str = "discriminator") -> Tensor:
+        """Return what one of its discriminators says of any images, as it is asked in training; higher is more real.
+
+        A method whose discriminator sees more than images, or gives more than scores, has one of its own.
+
+        Args:
+            images: (N, 3, H, W) in [-1, 1]; squares, if it makes images out of noise, whose size they are brought to.
+            discriminator: its name among `networks`.
+
+        Returns:
+            (N, 1, h, w), a score a patch, or (N,), a score an image.
+        """
+        generator = self.networks["generator"]
+        seen = shrink(images, generator.side) if isinstance(generator, LatentGenerator) else images
+        found: Tensor = self.networks[discriminator](seen)
+        return found
 
     def accept(self, condition: Condition) -> None:
         """Return when the method takes a condition of this type.

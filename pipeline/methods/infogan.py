@@ -25,7 +25,7 @@ class InfoganMethod(DcganMethod):
     """
 
     averaged: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
-    conditions: ClassVar[tuple[type[Condition], ...]] = (NoCondition, Code)
+    conditions: tuple[type[Condition], ...] = (NoCondition, Code)
     generator: InfoganGenerator
     settings: Infogan
 

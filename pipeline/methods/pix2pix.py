@@ -106,13 +106,22 @@ class Pix2PixMethod(Method):
         drawn = self.generator.unet.noise(count * team.size, height, width, draw)
         return [to_device(keep[team.rank * count :][:count], originals.device) for keep in drawn]
 
+    def scores(self, images: Tensor, discriminator: str = "discriminator") -> Tensor:
+        """Return the patches' scores (N, 1, h, w) of pictures, each beside itself, of which nothing is lost."""
+        holes = images.new_zeros(len(images), 1, *images.shape[2:]) if self.generator.masked else None
+        found: Tensor = self.networks[discriminator](torch.cat([_beside(images, holes, images), images], dim=1))
+        return found
+
     def _judge(self, left: Damaged, originals: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scores of originals and of outputs, each beside what is left of it."""
-        seen = left.pictures
-        if seen.shape != originals.shape:
-            seen = F.interpolate(seen, size=originals.shape[2:], mode="nearest")
-        if left.holes is not None:
-            seen = torch.cat([seen, left.holes], dim=1)
+        seen = _beside(left.pictures, left.holes, originals)
         both = torch.cat([torch.cat([seen, originals], dim=1), torch.cat([seen, output], dim=1)])
         real, fake = self.discriminator(both).chunk(2)
         return real, fake
+
+
+def _beside(pictures: Tensor, holes: Tensor | None, originals: Tensor) -> Tensor:
+    """Return what the discriminator sees beside a picture: what is left, in the original's size, and its mask."""
+    if pictures.shape != originals.shape:
+        pictures = F.interpolate(pictures, size=originals.shape[2:], mode="nearest")
+    return pictures if holes is None else torch.cat([pictures, holes], dim=1)

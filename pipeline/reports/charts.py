@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from pipeline.heat_map import FALSE, REAL, STRENGTH
 from pipeline.reports.change import COLOURS, MOST
-from pipeline.reports.figures import Figure
+from pipeline.reports.figures import Figure, short
 
 _POINTS = 240  # a curve holds no more; a screen shows no more
 _WIDTH, _HEIGHT = 320, 110
@@ -17,6 +19,7 @@ _ROW = 30
 _LABEL, _INTERVALS = 112, 480  # width of the labels, and of the whole: small enough to be read on a telephone
 _FIGURE = 56  # width of the figure behind a dot
 _STRIP = 88
+_LINES_HEIGHT = 250
 
 
 def loss_curves(history: Path) -> list[tuple[str, str]]:
@@ -169,6 +172,82 @@ def change_legend() -> str:
         f'<rect x="0" y="0" width="{_WIDTH}" height="16" rx="2" fill="url(#scale)"/>'
         f'<text x="0" y="36">0: left alone</text>'
         f'<text x="{_WIDTH}" y="36" text-anchor="end">{MOST:.0f}: another colour</text></svg>'
+    )
+
+
+def heat_legend(limit: float, name: str, real: str) -> str:
+    """Return the scale of `heat_map.overlay`, with what its ends and middle mean.
+
+    Args:
+        limit: the value with the full colour.
+        name: of the gradient, unlike any other's on the page.
+        real: what a real picture is, as the end of a sentence.
+    """
+    grey = 128
+    ends = [[round(grey + STRENGTH * (level - grey)) for level in colour] for colour in (FALSE, REAL)]
+    stops = "".join(
+        f'<stop offset="{place}" stop-color="rgb({red} {green} {blue})"/>'
+        for place, (red, green, blue) in zip((0, 0.5, 1), (ends[0], (grey,) * 3, ends[1]), strict=True)
+    )
+    return (
+        f'<svg class="legend" viewBox="0 0 {_WIDTH} 60" role="img" aria-label="Scale: orange, down to -{limit:g}, is '
+        f'taken for false; grey, 0, is undecided; blue, up to {limit:g}, is taken for real: {escape(real)}">'
+        f'<defs><linearGradient id="{name}">{stops}</linearGradient></defs>'
+        f'<rect x="0" y="0" width="{_WIDTH}" height="16" rx="2" fill="url(#{name})"/>'
+        f'<text x="0" y="36">{short(-limit)}</text><text class="faint" x="0" y="54">false: by the model</text>'
+        f'<text x="{_WIDTH / 2}" y="36" text-anchor="middle">0</text>'
+        f'<text x="{_WIDTH}" y="36" text-anchor="end">{short(limit)}</text>'
+        f'<text class="faint" x="{_WIDTH}" y="54" text-anchor="end">real: {escape(real)}</text></svg>'
+    )
+
+
+@dataclass(frozen=True)
+class Line:
+    """One of several lines of a chart."""
+
+    title: str
+    kind: str  # how it is drawn: `model`, `goal` or `start`, see report.css
+    points: Sequence[tuple[float, float]]
+
+
+def lines(drawn: Sequence[Line], description: str, ticks: Mapping[float, str]) -> str:
+    """Return several lines over one axis, with a legend below; all their points have the same places.
+
+    Args:
+        drawn: at least one; the first in the order of the legend lies on top.
+        description: what the chart shows, for those who do not see it.
+        ticks: place -> label under the axis.
+    """
+    ys = [y for line in drawn for _, y in line.points]
+    low, high = min(ys), max(ys)
+    xs = [x for x, _ in drawn[0].points]
+    left, top, bottom = 40, 10, _LINES_HEIGHT - 20 * len(drawn) - 30
+
+    def across(x: float) -> float:
+        return round(left + (x - xs[0]) / ((xs[-1] - xs[0]) or 1) * (_WIDTH - left), 1)
+
+    def down(y: float) -> float:
+        return round(bottom - (y - low) / ((high - low) or 1) * (bottom - top), 1)
+
+    parts = [f'<line class="axis" x1="{left}" y1="{bottom}" x2="{_WIDTH}" y2="{bottom}"/>']
+    for y in (low, high):
+        parts.append(f'<text class="faint" x="{left - 6}" y="{down(y) + 4}" text-anchor="end">{short(y)}</text>')
+    for place, label in ticks.items():
+        if xs[0] <= place <= xs[-1]:
+            x = across(place)
+            parts.append(f'<line class="axis" x1="{x}" y1="{top}" x2="{x}" y2="{bottom}"/>')
+            parts.append(f'<text class="faint" x="{x}" y="{bottom + 16}" text-anchor="middle">{escape(label)}</text>')
+    for line in reversed(drawn):
+        path = " ".join(f"{across(x)},{down(y)}" for x, y in line.points)
+        parts.append(f'<polyline class="line {line.kind}" points="{path}"/>')
+    for number, line in enumerate(drawn):
+        y = bottom + 38.0 + 20 * number
+        parts.append(f'<line class="line {line.kind}" x1="{left}" y1="{y - 4}" x2="{left + 28}" y2="{y - 4}"/>')
+        parts.append(f'<text x="{left + 38}" y="{y}">{escape(line.title)}</text>')
+    told = ", ".join(f"{line.title} from {short(line.points[0][1])} to {short(line.points[-1][1])}" for line in drawn)
+    return (
+        f'<svg class="chart lines" viewBox="0 0 {_WIDTH} {_LINES_HEIGHT}" role="img" '
+        f'aria-label="{escape(description)}: {escape(told)}">' + "".join(parts) + "</svg>"
     )
 
 

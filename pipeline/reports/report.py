@@ -20,7 +20,9 @@ from pipeline.pages import HOUSE, template
 from pipeline.reports import charts, restored, samples
 from pipeline.reports.course import course
 from pipeline.reports.figures import paired_rows, percent, reading, short, span
+from pipeline.reports.heat import heat
 from pipeline.reports.sources import MODEL, in_order, source
+from pipeline.reports.spectra import spectra
 from pipeline.scoresheet import ScoreSheet
 from pipeline.workspace import Workspace, find_workspace
 
@@ -80,6 +82,8 @@ def render(
         observers=_observers(metrics),
         strip=kind.strip(pictures, metrics, verdict),
         legend=charts.change_legend(),
+        heat=heat(folder / "gallery"),
+        spectra=spectra(folder / "gallery"),
         champion=None if comparison is None else compared(comparison),
         course=course(trained),
         losses=charts.loss_curves(trained / "history.csv") if trained else [],

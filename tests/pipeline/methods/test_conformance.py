@@ -111,6 +111,21 @@ def test_a_method_makes_what_its_task_says_and_refuses_the_others(name: str) -> 
                 other.ask(method, NOTHING)
 
 
+@every
+def test_its_discriminators_can_be_asked_about_any_images(name: str) -> None:
+    """What the heat maps of a report need; one whose discriminator sees more than images has its own `scores`."""
+    method = build_method(name, params_of(name))
+    judging = [network for network in method.networks if network.endswith("discriminator")]
+    assert "discriminator" in judging
+    for network in judging:
+        method.networks[network].eval()
+        for side in (SIDE, 3 * SIDE):
+            with torch.no_grad():
+                found = method.scores(torch.rand(2, 3, side, side) * 2 - 1, network)
+            assert found.shape == ((2,) if found.ndim == 1 else (2, 1, *found.shape[2:]))
+            assert found.isfinite().all()
+
+
 @dataclass(frozen=True)
 class Whim(Condition):
     """What no method takes."""
@@ -316,3 +331,7 @@ def test_a_recipe_becomes_a_package_with_figures_pictures_and_a_page(name: str, 
         assert metrics["controls"]["chance"]["codes/own"]["value"] == pytest.approx(1 / 3)
         assert "What the codes do" in (report / "report.html").read_text()
         assert "`k1`, `c1`" in (report / "model_card.md").read_text()
+    heat = read_json(report / "gallery" / "heat.json")
+    assert heat["missing"] == ""
+    assert [len(group["shown"]) for group in heat["groups"]]
+    assert "What the discriminator takes for painted" in (report / "report.html").read_text()
