@@ -90,8 +90,11 @@ def _spread(sheet: ScoreSheet, declared: Metric) -> Iterator[str]:
 
 
 def _saturated(declared: Metric, value: float) -> bool:
-    """Return whether a judge takes all for paintings: that it is no constant shows in the rates of photographs."""
-    return declared.name in JUDGED and value == declared.high
+    """Return whether a judge takes all for paintings, or all outputs follow their references.
+
+    That it is no constant shows in the figures of photographs.
+    """
+    return declared.name in (*JUDGED, "reference/closer") and value == declared.high
 
 
 def _stubs(sheet: ScoreSheet) -> Iterator[str]:

@@ -25,6 +25,7 @@ from pipeline.pages import HOUSE, template
 from pipeline.params import Evaluate, load_params
 from pipeline.progress import Progress
 from pipeline.recipes import Recipe, load_book, recipe_params
+from pipeline.referring import alone, learnt_through, named
 from pipeline.reports import report
 from pipeline.reports.figures import paired_rows
 from pipeline.reports.gallery import fitted, original, photograph_titles, save
@@ -89,7 +90,11 @@ def write(
     bar = Progress(f"compare {first.label} with {second.label}", 2 * len(images.photographs))
     done = iter(range(1, bar.total + 1))
     figures, differences = compare_models(
-        second.stylizer, first.stylizer, images, settings, lambda _: bar.update(next(done, bar.total))
+        alone(second.stylizer, images.photographs),
+        alone(first.stylizer, images.photographs),
+        images,
+        settings,
+        lambda _: bar.update(next(done, bar.total)),
     )
     found = {
         "format": 1,
@@ -150,8 +155,8 @@ def _paint(folder: Path, first: Side, second: Side, images: HeldOut, shown: Show
         photograph = fitted(shown.file(view.name), view.pixels, _SIDE)
         pictures = {
             "photograph": photograph,
-            "first": first.stylizer(photograph),
-            "second": second.stylizer(photograph),
+            "first": named(first.stylizer)(view.name, photograph),
+            "second": named(second.stylizer)(view.name, photograph),
         }
         files = {kind: f"{number:02d}-{kind}.jpg" for kind in pictures}
         for kind, picture in pictures.items():
@@ -183,7 +188,7 @@ def with_champion(workspace: Workspace, recipe: str, champion: Path, label: str,
         return write_samples(folder, one, other, paintings, params.evaluate)
     rival = Side("champion", label, Stylizer.load(champion))
     model = Side("model", "This model", Stylizer.load(workspace.package(recipe)))
-    images = held_out.of_workspace(workspace, entry, params)
+    images = held_out.of_workspace(workspace, entry, params, _trained_through(model, rival))
     return write(folder, rival, model, images, params.evaluate, Shown.of_collection(workspace.collection(PHOTOS)))
 
 
@@ -213,12 +218,13 @@ def any_two(
     if photos is not None and artworks is not None:
         params = load_params(workspace.params_file)
         judge = held_out.judge_of(workspace, one.stylizer.config)
-        images = of_folders(photos, artworks, one.stylizer.config["view"], params, judge=judge)
+        through = _trained_through(one, other)
+        images = of_folders(photos, artworks, one.stylizer.config["view"], params, judge=judge, through=through)
         shown = Shown.of_folder(photos)
     else:
         entry = _recipe_of(workspace, one.label, one.stylizer.config)
         params = recipe_params(workspace, entry)
-        images = held_out.of_workspace(workspace, entry, params)
+        images = held_out.of_workspace(workspace, entry, params, _trained_through(one, other))
         shown = Shown.of_collection(workspace.collection(PHOTOS))
     found = write(page.with_suffix(""), one, other, images, params.evaluate, shown)
     return write_atomic(page, render(page.with_suffix(""))), found
@@ -282,6 +288,10 @@ def _recipe_of(workspace: Workspace, label: str, config: Mapping[str, Any]) -> R
         f"{label} paints in the style {style!r}, of which this workspace has no recipe "
         f"(styles: {', '.join(book.styles) or 'none'}); name images with --photos DIR --artworks DIR"
     )
+
+
+def _trained_through(one: Side, other: Side) -> frozenset[str]:
+    return learnt_through(one.stylizer.config) | learnt_through(other.stylizer.config)
 
 
 def _plain(label: str) -> str:

@@ -16,8 +16,9 @@ from pipeline.catalogue import METHODS as FACTS
 from pipeline.files import read_json
 from pipeline.inference import build_network
 from pipeline.methods import METHODS, build_method
-from pipeline.methods.base import Batch, Losses
-from pipeline.methods.conditions import Condition, Direction
+from pipeline.methods.base import Batch, Losses, Method
+from pipeline.methods.conditions import NOTHING, Condition, Direction, Reference
+from pipeline.networks.adain import AdainGenerator
 from pipeline.networks.latent import LatentGenerator
 from pipeline.params import Adversarial, Params, load_params
 from pipeline.trainer import Health, State, Trainer, step_randomness
@@ -54,6 +55,24 @@ def take(trainer: Trainer, step: int) -> Losses:
     return trainer.step(batch, step, step_randomness(0, step))
 
 
+def condition_of(method: Method, count: int) -> Condition:
+    """Return what a method wants to be told of `count` images: nothing, if that is one of its conditions."""
+    if Reference not in method.conditions:
+        return NOTHING
+    images = torch.rand(count, 2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    return Reference(images, torch.tensor([[0.25, 0.75]]).expand(count, 2))
+
+
+def inputs_of(network: torch.nn.Module) -> tuple[torch.Tensor, ...]:
+    """Return arguments for a packaged network."""
+    if isinstance(network, LatentGenerator):
+        return (network.draw(2, torch.Generator().manual_seed(0)),)
+    photos = torch.rand(2, 3, SIDE, SIDE) * 2 - 1
+    if isinstance(network, AdainGenerator):
+        return photos, torch.rand(1, 3, SIDE, SIDE) * 2 - 1, torch.ones(1), torch.ones(1)
+    return (photos,)
+
+
 @every
 def test_a_method_makes_what_its_task_says_and_refuses_the_others(name: str) -> None:
     method = build_method(name, params_of(name))
@@ -67,7 +86,7 @@ def test_a_method_makes_what_its_task_says_and_refuses_the_others(name: str) -> 
         with pytest.raises(ValueError, match=r"makes images out of noise.*choose one that repaints"):
             method.translate(torch.zeros(1, 3, SIDE, SIDE))
     else:
-        images = method.translate(torch.rand(3, 3, 16, 24) * 2 - 1)
+        images = method.translate(torch.rand(3, 3, 16, 24) * 2 - 1, condition_of(method, 3))
         assert images.shape == (3, 3, 16, 24)
         with pytest.raises(ValueError, match=r"repaints photographs.*choose one that makes images out of noise"):
             method.sample(1, draw)
@@ -82,11 +101,12 @@ class Whim(Condition):
 @every
 def test_a_condition_that_is_not_declared_is_refused_by_name(name: str) -> None:
     method = build_method(name, params_of(name))
+    refusal = rf"{method.conditions[0].__name__}.*not Whim"
     if method.task == "generate":
-        with pytest.raises(ValueError, match=r"NoCondition.*not Whim"):
+        with pytest.raises(ValueError, match=refusal):
             method.sample(1, torch.Generator(), Whim())
     else:
-        with pytest.raises(ValueError, match=r"NoCondition.*not Whim"):
+        with pytest.raises(ValueError, match=refusal):
             method.translate(torch.zeros(1, 3, SIDE, SIDE), Whim())
 
 
@@ -203,12 +223,9 @@ def test_the_packaged_networks_are_the_averaged_ones(name: str) -> None:
     for average in (average.network for average in trainer.averages.values()):
         built = build_network(trainer.method.describe()).eval()
         built.load_state_dict(average.state_dict())
-        if isinstance(built, LatentGenerator):
-            given = built.draw(2, torch.Generator().manual_seed(0))
-        else:
-            given = torch.rand(2, 3, SIDE, SIDE) * 2 - 1
+        given = inputs_of(built)
         with torch.no_grad():
-            torch.testing.assert_close(built(given), average(given), rtol=1e-4, atol=1e-5)  # memory formats differ
+            torch.testing.assert_close(built(*given), average(*given), rtol=1e-4, atol=1e-5)  # memory formats differ
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "cut"])  # cut: tests of the stage
@@ -253,6 +270,7 @@ def test_a_recipe_becomes_a_package_with_figures_pictures_and_a_page(name: str, 
         "preview.jpg",
         "manifest.json",
         "trained_on.json",
+        *(["references-dots.jpg"] if FACTS[name].reference else []),
     }  # of these, none is pickle; the graphs were held against torch when they were written
     collections = {"photos", "dots"} if FACTS[name].photographs else {"dots"}
     assert set(read_json(folder / "trained_on.json")) == collections
