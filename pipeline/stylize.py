@@ -171,8 +171,8 @@ def stylize(
     if given.is_dir() and out.is_file():
         raise ValueError(f"{out} is a file; a folder of pictures needs a folder to go to")
     pairs = [(source, target_of(source, given, out)) for source in sources(given)]
-    stylizer.code(references, weights, style)  # what is wrong with them is told before anything is painted
-    after: dict[str, Any] = {"reference": references, "weights": weights, "style": style}
+    asked = {"reference": references, "weights": weights, "style": style}
+    after: dict[str, Any] = {name: value for name, value in asked.items() if value}
     for source, target in pairs:
         try:
             picture = decode(source, limits).image
