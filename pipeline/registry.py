@@ -339,7 +339,7 @@ def _log_model(run_id: str, recipe: str, package: Path) -> Any:
                 python_model=str(serving),
                 artifacts={"package": str(package)},
                 code_paths=[str(code)],
-                signature=_signature(read_json(package / "config.json").get("task", "stylize")),
+                signature=_signature(read_json(package / "config.json")),
                 pip_requirements=requirements(),
             )
 
@@ -354,16 +354,17 @@ def _stage_code(scratch: Path) -> Path:
     return scratch / "pipeline"
 
 
-def _signature(task: str) -> ModelSignature:
+def _signature(config: Mapping[str, Any]) -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
     image = Schema([ColSpec("string", "image")])
-    if task == "generate":
+    if config.get("task") == "generate":
         truncation = ParamSchema([ParamSpec("truncation", "double", 1.0)])
         return ModelSignature(inputs=Schema([ColSpec("long", "seed")]), outputs=image, params=truncation)
     switches = [ParamSpec(name, "boolean", False) for name in ("preserve_color", "reverse")]
-    params = ParamSchema([ParamSpec("strength", "double", 1.0), *switches])
+    after = [ParamSpec(name, "string", "") for name in ("reference", "style") if config.get("reference")]
+    params = ParamSchema([ParamSpec("strength", "double", 1.0), *switches, *after])
     return ModelSignature(inputs=image, outputs=image, params=params)
 
 

@@ -26,7 +26,8 @@ class AtelierModel(PythonModel):
     """What a package's task says.
 
     `stylize`: repaints each image of the column `image`; parameters `strength` (0 to 1), `preserve_color` and
-    `reverse`, of a model that learnt the way back.
+    `reverse`, of a model that learnt the way back; of one that paints after references `reference`, a picture as
+    base64, or `style`, the name of one that it has learnt.
     `generate`: makes the image of each number in the column `seed`; parameter `truncation` (0 to 1).
     """
 
@@ -53,8 +54,8 @@ class AtelierModel(PythonModel):
         """Return a frame with the column `image`: a PNG as base64 for each row.
 
         Raises:
-            ValueError: an image is no base64, no image, or too large; a seed or a parameter is out of range; or the
-                model did not learn the way back.
+            ValueError: an image is no base64, no image, or too large; a seed or a parameter is out of range; the
+                model did not learn the way back; or it needs a reference or a style.
         """
         import pandas as pd
 
@@ -63,26 +64,33 @@ class AtelierModel(PythonModel):
             seeds = [int(seed) for seed in model_input["seed"]]
             images = self.sampler(seeds, truncation=float(options.get("truncation", 1.0)))
             return pd.DataFrame({"image": [_encoded(image) for image in images]})
-        wanted = {
+        wanted: dict[str, Any] = {
             "strength": float(options.get("strength", 1.0)),
             "preserve_color": bool(options.get("preserve_color", False)),
             "reverse": bool(options.get("reverse", False)),
         }
+        if reference := str(options.get("reference", "")):
+            wanted["reference"] = _decoded(reference)
+        if style := str(options.get("style", "")):
+            wanted["style"] = style
         painted = [self._paint(text, wanted) for text in model_input["image"]]
         return pd.DataFrame({"image": painted})
 
     def _paint(self, text: str, wanted: dict[str, Any]) -> str:
-        from pipeline.images import Limits, decode
+        return _encoded(self.stylizer(_decoded(text), **wanted))
 
-        limits = Limits(min_side=1, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, max_aspect=100)
-        if len(text) > MAX_BYTES * 4 // 3 + 4:
-            raise ValueError(f"an image has more than {MAX_BYTES} bytes; send a smaller one")
-        try:
-            encoded = base64.b64decode(text, validate=True)
-        except binascii.Error as error:
-            raise ValueError(f"an image is not base64: {error}") from error
-        photograph = decode(encoded, limits).image
-        return _encoded(self.stylizer(photograph, **wanted))
+
+def _decoded(text: str) -> Image:
+    from pipeline.images import Limits, decode
+
+    limits = Limits(min_side=1, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, max_aspect=100)
+    if len(text) > MAX_BYTES * 4 // 3 + 4:
+        raise ValueError(f"an image has more than {MAX_BYTES} bytes; send a smaller one")
+    try:
+        encoded = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"an image is not base64: {error}") from error
+    return decode(encoded, limits).image
 
 
 def _encoded(image: Image) -> str:

@@ -1,6 +1,10 @@
 """Packages that paint after references: what is in them, what the stylizer takes and refuses, how they are scored."""
 
+import base64
+import io
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -45,6 +49,12 @@ def stylizer(studio: Workspace) -> Stylizer:
 def photo(width: int = 40, height: int = 33, seed: int = 0) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), dtype=np.uint8)
     return Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image) -> str:
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
 
 
 def same(one: Image.Image, other: Image.Image) -> bool:
@@ -168,12 +178,33 @@ def test_what_it_was_trained_through_does_not_look(studio: Workspace, tmp_path: 
     with pytest.raises(ValueError, match="a model was trained through that network, and what measures never trains"):
         held_out.observers_at_hand(params, None, {"vgg16"})
     (tmp_path / "weights").write_bytes(b"no network, and nobody reads it")
-    from dataclasses import replace
-
     weights = replace(load_params(studio.params_file).weights, vgg16=str(tmp_path / "weights"))
     free = replace(load_params(studio.params_file), weights=weights)
     found = held_out.observers_at_hand(free, None, {"vgg16"})
     assert (found.features, found.perceptual) == (None, None)
+
+
+@pytest.mark.slow
+def test_the_served_model_takes_a_reference_or_a_style(studio: Workspace, stylizer: Stylizer) -> None:
+    import pandas as pd
+
+    from pipeline.registry import _signature
+    from pipeline.serving_model import AtelierModel
+
+    served = AtelierModel()
+    served.load_context(SimpleNamespace(artifacts={"package": str(studio.package("many"))}))
+    frame = pd.DataFrame({"image": [encoded(photo())]})
+
+    def paint(**params: object) -> Image.Image:
+        (made,) = served.predict(None, frame, params)["image"]  # type: ignore[arg-type]
+        return Image.open(io.BytesIO(base64.b64decode(made)))
+
+    assert same(paint(reference=encoded(photo(seed=1))), stylizer(photo(), reference=photo(seed=1)))
+    assert same(paint(style="lines"), stylizer(photo(), style="lines"))
+    with pytest.raises(ValueError, match="paints after reference pictures, and none was given"):
+        paint(reference="", style="")
+    params = _signature(read_json(studio.package("many") / "config.json")).params
+    assert {"reference", "style"} <= {spec.name for spec in params}
 
 
 @pytest.mark.slow
