@@ -128,7 +128,7 @@ def _add(metrics: dict[str, Any], found: Followed) -> None:
     metrics["metrics"][NAME] = found.model
     for control, figure in found.controls.items():
         metrics["controls"][control][NAME] = figure
-    metrics["nearest_style"] = found.nearest
+    metrics["nearest_style"], metrics["nearer_style"] = found.nearest, found.nearer
 
 
 def _generate(task: Task) -> Draft:

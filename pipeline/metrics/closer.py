@@ -28,6 +28,7 @@ class Followed:
     model: Figure
     controls: dict[str, Figure]
     nearest: dict[str, dict[str, float]]  # style of the reference -> style -> share of the outputs nearest to it
+    nearer: dict[str, dict[str, float]]  # the same -> other style -> share nearer to the reference's style than to it
 
 
 class Closer:
@@ -56,9 +57,10 @@ class Closer:
             chance, and of held-out paintings, each against the others.
         """
         styles = list(self._paintings)
-        places = {style: self._nearest(outputs[style]) for style in styles}
+        far = {style: self._distances(self._sketches(outputs[style])) for style in styles}
+        places = {style: far[style].argmin(axis=0) for style in styles}
         right = np.stack([places[style] == number for number, style in enumerate(styles)])
-        untouched = self._nearest(photographs)
+        untouched = self._distances(self._sketches(photographs)).argmin(axis=0)
         chance = np.stack([untouched == number for number in range(len(styles))])
         return Followed(
             self._figure(right.mean(axis=0)),
@@ -67,16 +69,22 @@ class Closer:
                 style: {other: float(np.mean(places[style] == number)) for number, other in enumerate(styles)}
                 for style in styles
             },
+            {
+                style: {
+                    other: float(np.mean(far[style][number] < far[style][against]))
+                    for against, other in enumerate(styles)
+                    if against != number
+                }
+                for number, style in enumerate(styles)
+            },
         )
 
     def _figure(self, shares: NDArray[np.float64]) -> Figure:
         weights = bootstrap.draw(len(shares), 2, self._settings.bootstrap).photographs.astype(np.float64)
         return bootstrap.figure(weights @ shares, metric(NAME))
 
-    def _nearest(self, images: Sequence[Pixels]) -> NDArray[np.intp]:
-        """Return the number of the style that each image is nearest to."""
-        found = np.stack([self._frame.sketch(self._project(image)) for image in images])
-        return np.asarray(self._distances(found).argmin(axis=0))
+    def _sketches(self, images: Sequence[Pixels]) -> Array:
+        return np.stack([self._frame.sketch(self._project(image)) for image in images])
 
     def _distances(self, found: Array) -> NDArray[np.float64]:
         """Return the distance of each image to all paintings of each style, (styles, images)."""

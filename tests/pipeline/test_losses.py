@@ -223,8 +223,11 @@ def test_every_loss_is_computed_in_full_precision_whatever_the_networks_compute_
         "g_calm": (output, photo),
         "g_chroma": (output, photo),
         "g_smoothness": (output,),
+        "g_content": (output, photo),
+        "g_style": (output, painting),
+        "e_kinship": (query[:, 0], key[:, 0], 0.1),
     }
-    named = {name: loss for name, loss in vars(losses).items() if name.startswith(("d_", "g_"))}
+    named = {name: loss for name, loss in vars(losses).items() if name.startswith(("d_", "g_", "e_"))}
     assert named.keys() == arguments.keys() | {"d_r1"}
     for name, given_ones in arguments.items():
         exact = named[name](*(x.float() if isinstance(x, torch.Tensor) else x for x in given_ones))

@@ -24,6 +24,7 @@ def test_painters_that_follow_every_reference_score_one(closer: Closer) -> None:
     found = closer.measure(outputs, PHOTOS)
     assert found.model == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert found.nearest == {"warm": {"warm": 1.0, "cold": 0.0}, "cold": {"warm": 0.0, "cold": 1.0}}
+    assert found.nearer == {"warm": {"cold": 1.0}, "cold": {"warm": 1.0}}
     assert found.controls["paintings"]["value"] == 1.0
 
 
