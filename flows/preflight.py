@@ -41,7 +41,7 @@ def preflight(workspace: Workspace, names: Sequence[str] | None) -> None:
         )
     _check_photos(workspace, params, waiting.get(PHOTOS, 0))
     too_small = {
-        recipe.style: reason
+        recipe.group or recipe.style: reason
         for recipe in _chosen(book, names)
         if (reason := _lack(workspace, recipe, params, waiting))
     }
@@ -93,18 +93,20 @@ def _check_photos(workspace: Workspace, params: Params, waiting: int) -> None:
 
 
 def _lack(workspace: Workspace, recipe: Recipe, params: Params, waiting: dict[str, int]) -> str | None:
-    found = _count(workspace, recipe.style) + waiting.get(recipe.style, 0)
-    if found >= params.ingest.min_artworks:
-        return None
-    return (
-        f"style {recipe.style!r} has {found or 'no'} artworks, fewer than ingest.min_artworks "
-        f"({params.ingest.min_artworks}); add some with `atelier ingest FOLDER --style {recipe.style}`"
-    )
+    for style in recipe.styles:
+        found = _count(workspace, style) + waiting.get(style, 0)
+        if found < params.ingest.min_artworks:
+            return (
+                f"style {style!r} has {found or 'no'} artworks, fewer than ingest.min_artworks "
+                f"({params.ingest.min_artworks}); add some with `atelier ingest FOLDER --style {style}`"
+            )
+    return None
 
 
 def _others(book: Book, too_small: dict[str, str], waiting: dict[str, int]) -> bool:
     """Whether anything is left to train."""
-    return bool(({recipe.style for recipe in book.recipes.values()} | set(waiting)) - set(too_small) - {PHOTOS})
+    wanted = {recipe.group or recipe.style for recipe in book.recipes.values()} | set(waiting)
+    return bool(wanted - set(too_small) - {PHOTOS})
 
 
 def _count(workspace: Workspace, collection: str) -> int:

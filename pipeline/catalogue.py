@@ -31,6 +31,7 @@ class Facts:
     choose: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """What a new recipe of it overrides: published settings of what all methods share. There they can be read."""
+    reference: bool = False  # whether it paints after a reference picture, so that a recipe may have several styles
 
 
 METHODS: Mapping[str, Facts] = MappingProxyType(
@@ -58,6 +59,15 @@ METHODS: Mapping[str, Facts] = MappingProxyType(
             cost="four times cut's a step on a CPU, four networks in memory; as published, many more steps",
             needs="some hundred photographs and artworks",
             choose="if the way back is wanted (`atelier stylize --reverse`), or no detail may be lost",
+        ),
+        "adain": Facts(
+            task="stylize",
+            photographs=True,
+            what="AdaIN: photograph to painting after any reference picture, of one or many styles",
+            cost="half of cut's a step on a CPU, once its own encoder is trained; with VGG16 for a GPU",
+            needs="20 photographs, 8 artworks of each style; better VGG16's weights, many styles, hundreds of each",
+            choose="for one model of many styles, mixtures of them, and references that it never saw",
+            reference=True,
         ),
         "dcgan": Facts(
             task="generate",

@@ -293,6 +293,15 @@ def stylize(
     strength: Annotated[float, typer.Option(min=0, max=1, help="0: the picture, 1: the painting.")] = 1.0,
     preserve_color: Annotated[bool, typer.Option("--preserve-color", help="Keep the picture's colours.")] = False,
     reverse: Annotated[bool, typer.Option("--reverse", help="Painting to photograph; of cyclegan alone.")] = False,
+    reference: Annotated[
+        list[Path] | None, typer.Option(help="A picture to paint after; may be repeated. Of adain alone.")
+    ] = None,
+    weight: Annotated[
+        list[float] | None, typer.Option(min=0, help="How much that reference counts; one for each, or none.")
+    ] = None,
+    style: Annotated[
+        str | None, typer.Option(help="Instead of references, a style that an adain model has learnt.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Repaint a picture or a folder, in any size."""
@@ -306,9 +315,13 @@ def stylize(
     _check_device(device)
     stylizer = Stylizer.load(package.directory, device, package.expected)
     limits = files.picture_limits(workspace)
+    references = files.read_references(reference or (), limits)
+    painted = files.stylize(
+        stylizer, given, target, limits, strength, preserve_color, reverse, references, weight or (), style
+    )
     results = []
     with show.file_progress(f"paint with {package.label}", say=total > 1) as advance:
-        for result in files.stylize(stylizer, given, target, limits, strength, preserve_color, reverse):
+        for result in painted:
             results.append(result)
             advance(len(results), total)
     if show.paintings(results, target):
@@ -427,7 +440,9 @@ def add_recipe(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Of the recipe, and of the model that it makes.")],
     method: Annotated[str, typer.Option(help="One that `atelier methods` lists.")],
-    style: Annotated[str, typer.Option(help="The style that it learns from.")],
+    style: Annotated[
+        list[str], typer.Option(help="The style that it learns from; of adain several: the first is scored.")
+    ],
 ) -> None:
     """Add a recipe for a style, so that `atelier retrain` builds a second model of it; comments stay."""
     from pipeline import recipes
@@ -436,7 +451,8 @@ def add_recipe(
     workspace = context.obj.workspace()
     facts = facts_of(method)
     recipes.add_recipe(workspace, name, method, style)
-    out.print(f"{name}: {method} on {style} ({facts.what}), in {shown(workspace.recipes_file)}", markup=False)
+    styles = ", ".join(dict.fromkeys(style))
+    out.print(f"{name}: {method} on {styles} ({facts.what}), in {shown(workspace.recipes_file)}", markup=False)
     hint(workspace, f"retrain {name}")
 
 

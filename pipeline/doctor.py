@@ -242,7 +242,7 @@ def check_device(workspace: Workspace) -> Iterator[Check]:
 
 def check_weights(workspace: Workspace) -> Iterator[Check]:
     """Pretrained weights: an extra, never required."""
-    from pipeline.observers.weights import find  # takes seconds, as torch does
+    from pipeline.weights import find  # takes seconds, as torch does
 
     settings = load_params(workspace.params_file).weights
     for kind, named, title, use in (

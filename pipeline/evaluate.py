@@ -20,16 +20,18 @@ from pipeline.entry import run_stage
 from pipeline.files import staged_directory, write_atomic, write_json
 from pipeline.generation import Sampler
 from pipeline.inference import Stylizer
+from pipeline.metrics.closer import NAME, Closer, Followed
 from pipeline.params import Params
 from pipeline.progress import Progress
 from pipeline.reading import with_codes
 from pipeline.recipes import Recipe, load_book, recipe_params
+from pipeline.referring import alone, learnt_through, named
 from pipeline.reports import gallery, heat, model_card, plots, report, restored, samples, spectra
 from pipeline.reports.sources import MODEL
 from pipeline.restoration import Restorer
 from pipeline.restoring import Workshop, score_restorer
 from pipeline.sampling import reduced, score_samples
-from pipeline.scoring import score, summary
+from pipeline.scoring import HeldOut, paint_all, score, settings_of, summary
 from pipeline.workspace import PHOTOS, Workspace, find_workspace
 
 
@@ -92,17 +94,24 @@ def _stylize(task: Task) -> Draft:
     """Score a model that repaints photographs."""
     workspace, settings = task.workspace, task.params.evaluate
     stylizer = Stylizer.load(task.package)
-    images = held_out.of_workspace(workspace, task.recipe, task.params)
+    images = held_out.of_workspace(workspace, task.recipe, task.params, learnt_through(stylizer.config))
+    model = alone(stylizer, images.photographs)
     bar = Progress(f"evaluate {task.recipe.name}", len(images.photographs))
-    snapshots = [Stylizer.of_training(path, stylizer.config) for path in task.snapshots]
-    scores = score(stylizer, images, settings, stylizer.config["palette"], bar.update, snapshots)
+    snapshots = [
+        alone(Stylizer.of_training(path, stylizer.config, stylizer.references), images.photographs)
+        for path in task.snapshots
+    ]
+    scores = score(model, images, settings, stylizer.config["palette"], bar.update, snapshots)
     metrics = task.identify(scores.to_dict(), stylizer.digest)
+    if stylizer.refers and len(stylizer.config["styles"]) > 1:
+        _add(metrics, _followed(task, stylizer, images))
 
     def draft(folder: Path) -> None:
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "summary.json", summary(metrics))
         plots.write_plots(folder / "plots", metrics, scores)
-        gallery.write_gallery(folder / "gallery", stylizer, scores, workspace.collection(PHOTOS), settings.gallery)
+        paint = named(stylizer)
+        gallery.write_gallery(folder / "gallery", paint, scores, workspace.collection(PHOTOS), settings.gallery)
         gallery.write_sheets(folder / "sheets", folder / "gallery")
         paintings = [view.pixels for view in images.paintings]
         spectra.write_spectra(folder / "gallery", scores.outputs[MODEL], paintings, scores.outputs["photograph"])
@@ -110,6 +119,29 @@ def _stylize(task: Task) -> Draft:
         write_atomic(folder / "model_card.md", model_card.write(metrics, stylizer.config, task.recipe))
 
     return draft
+
+
+def _followed(task: Task, stylizer: Stylizer, images: HeldOut) -> Followed:
+    """Return whose paintings the held-out photographs come nearest to, painted after references of each style."""
+    paintings = held_out.paintings_of_styles(task.workspace, task.recipe, task.params)
+    photographs = [view.pixels for view in images.photographs]
+    bar = Progress(f"evaluate {task.recipe.name} after each style", len(paintings) * len(photographs))
+    done = iter(range(1, bar.total + 1))
+    outputs = {
+        style: paint_all(
+            alone(stylizer, images.photographs, style), photographs, lambda _: bar.update(next(done, bar.total))
+        )
+        for style in paintings
+    }
+    return Closer(paintings, settings_of(task.params.evaluate)).measure(outputs, photographs)
+
+
+def _add(metrics: dict[str, Any], found: Followed) -> None:
+    """Put `reference/closer` among the figures, and beside them which style outputs came nearest to."""
+    metrics["metrics"][NAME] = found.model
+    for control, figure in found.controls.items():
+        metrics["controls"][control][NAME] = figure
+    metrics["nearest_style"], metrics["nearer_style"] = found.nearest, found.nearer
 
 
 def _generate(task: Task) -> Draft:

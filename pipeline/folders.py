@@ -6,7 +6,7 @@ view, a training one as crops. So the same images, parameters and judge give the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pipeline.metrics.references import Pixels
 from pipeline.params import Params, load_params
 from pipeline.progress import Progress
 from pipeline.recipes import load_book, recipe_params
+from pipeline.referring import alone, learnt_through
 from pipeline.scoring import HeldOut, View, score
 from pipeline.workspace import Workspace
 
@@ -63,14 +64,22 @@ def score_folders(
         ValueError: the package is missing or damaged, or a folder holds fewer than two readable images.
     """
     stylizer = Stylizer.load(package)
-    images = of_folders(photos, artworks, stylizer.config["view"], params, training, judge)
+    through = learnt_through(stylizer.config)
+    images = of_folders(photos, artworks, stylizer.config["view"], params, training, judge, through)
     bar = Progress("evaluate", len(images.photographs))
-    scores = score(stylizer, images, params.evaluate, stylizer.config["palette"], bar.update)
+    model = alone(stylizer, images.photographs)
+    scores = score(model, images, params.evaluate, stylizer.config["palette"], bar.update)
     return scores.to_dict() | {"recipe": stylizer.config.get("recipe"), "package": stylizer.digest}
 
 
 def of_folders(
-    photos: Path, artworks: Path, side: int, params: Params, training: Path | None = None, judge: Path | None = None
+    photos: Path,
+    artworks: Path,
+    side: int,
+    params: Params,
+    training: Path | None = None,
+    judge: Path | None = None,
+    through: Collection[str] = (),
 ) -> HeldOut:
     """Return the images of any two folders, by the hash of their content, as the stage takes them.
 
@@ -81,6 +90,7 @@ def of_folders(
         params: `seed`, `prepare`, `evaluate`, `weights` and the limits of `ingest` are used.
         training: artworks that it was trained on; without them memorisation is not measured.
         judge: folder of the style's judge; without it no deception is measured.
+        through: published networks that a model was trained through; none of them looks.
 
     Raises:
         ValueError: a folder holds fewer than two readable images; a collection's style has no judge; weights that are
@@ -90,7 +100,7 @@ def of_folders(
         _views(photos, side, params),
         _views(artworks, side, params),
         None if training is None else lambda: _crops(training, params),
-        observers_at_hand(params, judge),
+        observers_at_hand(params, judge, through),
     )
 
 

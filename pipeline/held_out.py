@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,32 @@ from pipeline.observers.choose import choose
 from pipeline.observers.facts import read_facts
 from pipeline.observers.judge import StyleJudge
 from pipeline.observers.pretrained import lpips
-from pipeline.observers.weights import find_weights
 from pipeline.params import Params
 from pipeline.recipes import Recipe
 from pipeline.sampling import Paintings
 from pipeline.scoring import HeldOut, View
+from pipeline.weights import find_weights
 from pipeline.workspace import PHOTOS, Workspace
 
 
-def of_workspace(workspace: Workspace, recipe: Recipe, params: Params) -> HeldOut:
+def of_workspace(
+    workspace: Workspace, recipe: Recipe, params: Params, learnt_through: Collection[str] = ()
+) -> HeldOut:
     """Return the held-out images of a recipe, at most `evaluate.max_images` of each kind, the first by hash.
+
+    Args:
+        workspace: where they are prepared.
+        recipe: of many styles, the paintings are those of the first.
+        params: `evaluate` and `weights` are used.
+        learnt_through: published networks that a model was trained through; none of them looks.
 
     Raises:
         ValueError: a collection has not been prepared, the style has no judge, or weights that are asked for by name
-            are not at hand.
+            are not at hand, or a model was trained through them.
     """
     photos, paintings = workspace.prepared(PHOTOS), workspace.prepared(recipe.style)
     most = params.evaluate.max_images
-    observers = observers_at_hand(params, workspace.judge(recipe.style))
+    observers = observers_at_hand(params, workspace.judge(recipe.style), learnt_through)
     return HeldOut.of(_views(photos, most), _views(paintings, most), _crops(paintings), observers)
 
 
@@ -65,7 +74,17 @@ def photographs_of_workspace(workspace: Workspace, params: Params) -> list[View]
     return _views(prepared, params.evaluate.max_images) if (prepared / "index.json").is_file() else []
 
 
-def observers_at_hand(params: Params, judge_folder: Path | None) -> Observers:
+def paintings_of_styles(workspace: Workspace, recipe: Recipe, params: Params) -> dict[str, list[Pixels]]:
+    """Return the held-out paintings of every style of a recipe, at most `evaluate.max_images` of each.
+
+    Raises:
+        ValueError: a collection has not been prepared.
+    """
+    most = params.evaluate.max_images
+    return {style: [view.pixels for view in _views(workspace.prepared(style), most)] for style in recipe.styles}
+
+
+def observers_at_hand(params: Params, judge_folder: Path | None, learnt_through: Collection[str] = ()) -> Observers:
     """Return the networks that look: the judge of `judge_folder`, and the published ones whose weights are here.
 
     Raises:
@@ -73,6 +92,13 @@ def observers_at_hand(params: Params, judge_folder: Path | None) -> Observers:
     """
     judge = StyleJudge.load(judge_folder) if judge_folder else None
     weights = find_weights(params.weights)
+    if "vgg16" in learnt_through:
+        if params.evaluate.features == "vgg16":
+            raise ValueError(
+                "evaluate.features is 'vgg16', but a model was trained through that network, and what measures never "
+                "trains; set it to auto, inception or judge"
+            )
+        weights = replace(weights, vgg16=None)
     features = choose(params.evaluate.features, weights, judge)
     return Observers(features, judge, lpips(weights.vgg16) if weights.vgg16 else None)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from torch.nn import functional as F
 from pipeline.catalogue import Task, require_task
 from pipeline.files import digest_json, read_json, sha256_file
 from pipeline.images import to_image, to_tensor
+from pipeline.networks.adain import AdainGenerator
 from pipeline.networks.dcgan import DcganGenerator
 from pipeline.networks.generators import ResnetGenerator
 from pipeline.networks.infogan import InfoganGenerator, InfoganRecogniser
@@ -24,6 +28,7 @@ from pipeline.networks.unet import RestorationGenerator
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "resnet": ResnetGenerator,
+    "adain": AdainGenerator,
     "dcgan": DcganGenerator,
     "restoration": RestorationGenerator,
     "stylegan2": StyleGenerator,
@@ -45,11 +50,16 @@ class Stylizer:
         digest: str,
         device: torch.device,
         reverse: nn.Module | None = None,
+        references: Mapping[str, Sequence[Image.Image]] = MappingProxyType({}),
     ) -> None:
-        """Wrap a generator, and the one of the way back if there is one; use `load` to get them from a package."""
+        """Wrap a generator, and the one of the way back if there is one; use `load` to get them from a package.
+
+        `references` are pictures of each style that a model has learnt which paints after references.
+        """
         self.network = network.to(device).eval().requires_grad_(False)
         self.reverse = None if reverse is None else reverse.to(device).eval().requires_grad_(False)
         self.config, self.digest, self.device = config, digest, device
+        self.references = references
 
     @classmethod
     def load(cls, package: Path, device: str = "cpu", expected: str | None = None) -> Stylizer:
@@ -65,74 +75,186 @@ class Stylizer:
         """
         config, digest = open_package(package, "stylize", expected)
         reverse = load_network(package, config, "reverse") if config.get("reverse") else None
-        return cls(load_network(package, config), config, digest, torch.device(device), reverse)
+        references = {style: read_references(package, style) for style in config.get("styles", ())}
+        return cls(load_network(package, config), config, digest, torch.device(device), reverse, references)
 
     @classmethod
-    def of_training(cls, networks: Path, config: dict[str, Any]) -> Stylizer:
+    def of_training(
+        cls,
+        networks: Path,
+        config: dict[str, Any],
+        references: Mapping[str, Sequence[Image.Image]] = MappingProxyType({}),
+    ) -> Stylizer:
         """Return a state that the trainer kept as the model of a package of the same training, for scoring alone.
 
         Args:
             networks: a file of networks, as the train stage writes it.
             config: the package's.
+            references: the package's.
 
         Raises:
             ValueError: a weight is not finite.
         """
         network = build_network(config["network"])
         network.load_state_dict(generator_weights(networks))
-        return cls(network, config, "", torch.device("cpu"))
+        return cls(network, config, "", torch.device("cpu"), references=references)
 
     def __call__(
-        self, image: Image.Image, *, strength: float = 1.0, preserve_color: bool = False, reverse: bool = False
+        self,
+        image: Image.Image,
+        *,
+        strength: float = 1.0,
+        preserve_color: bool = False,
+        reverse: bool = False,
+        reference: Image.Image | Sequence[Image.Image] = (),
+        weights: Sequence[float] = (),
+        style: str | None = None,
     ) -> Image.Image:
         """Return the painting of an RGB picture, in the picture's size.
 
         Args:
             image: any size; it is painted with a short side of at most 1.4 times the side the model learnt at.
-            strength: 0 gives the picture back, 1 the painting.
+            strength: 0 gives the picture back, 1 the painting. What lies between is a mixture of pictures; of a model
+                that paints after references one of features, as the paper has it.
             preserve_color: keep the picture's colours and take only light and strokes from the painting.
             reverse: go from painting to photograph instead.
+            reference: the picture, or pictures, after which a model paints that takes references; of any size.
+            weights: how much each of several counts; alike without.
+            style: instead of references, a style that such a model has learnt: a mixture of its own references.
 
         Raises:
-            ValueError: `strength` is outside of 0 to 1, or the model did not learn the way back.
+            ValueError: `strength` is outside of 0 to 1, the model did not learn the way back, it needs a reference or
+                takes none, or weights and references do not belong together.
         """
         if not 0 <= strength <= 1:
             raise ValueError(f"strength is {strength}; it must be between 0 and 1")
         image = image.convert("RGB")
-        painted = self._paint(image, reverse)
+        given = [reference] if isinstance(reference, Image.Image) else list(reference)
+        code = self.code(given, weights, style)
+        if strength == 0:
+            return image
+        painted = self._paint(image, reverse, code, strength)
         if preserve_color:
             light, _, _ = painted.convert("YCbCr").split()
             _, blue, red = image.convert("YCbCr").split()
             painted = Image.merge("YCbCr", (light, blue, red)).convert("RGB")
-        return painted if strength == 1 else Image.blend(image, painted, strength)
+        return painted if strength == 1 or code is not None else Image.blend(image, painted, strength)
+
+    @property
+    def refers(self) -> bool:
+        """Whether the model paints after references."""
+        return isinstance(self.network, AdainGenerator)
 
     @torch.inference_mode()
-    def paint_tensor(self, photos: Tensor, reverse: bool = False) -> Tensor:
+    def code(
+        self, references: Sequence[Image.Image], weights: Sequence[float] = (), style: str | None = None
+    ) -> Tensor | None:
+        """Return what the model sees in a mixture of references; None where it takes none, and none were given.
+
+        Raises:
+            ValueError: the model needs a reference or takes none, both references and a style are named, it has not
+                learnt that style, or the weights do not belong to the references.
+        """
+        if not isinstance(self.network, AdainGenerator):
+            if references or weights or style:
+                raise ValueError(f"{self._whose} takes no reference: it paints in the one style that it has learnt")
+            return None
+        if style is not None:
+            references = self._of_style(style, references, weights)
+        shares = _shares(len(references), weights)
+        if not references:
+            raise ValueError(
+                f"{self._whose} paints after reference pictures, and none was given: name some (--reference), or a "
+                f"style that it has learnt (--style): {', '.join(self.references)}"
+            )
+        seen = [self.network.code(self._seen(image), torch.ones(1, device=self.device)) for image in references]
+        return torch.stack([share * one for share, one in zip(shares, seen, strict=True)]).sum(0)
+
+    @torch.inference_mode()
+    def paint_tensor(
+        self, photos: Tensor, reverse: bool = False, code: Tensor | None = None, strength: float = 1.0
+    ) -> Tensor:
         """Return paintings (N, 3, H, W) in [-1, 1] of photographs in [-1, 1], of any H and W.
+
+        Args:
+            photos: (N, 3, H, W).
+            reverse: whether they are paintings, and photographs are wanted.
+            code: of the references, for a model that takes them.
+            strength: of their style.
 
         Raises:
             ValueError: with `reverse`, photographs are asked of a model that only paints.
         """
         padded, (height, width) = _pad(photos.to(self.device), self.config["multiple"])
-        painted: Tensor = self._network(reverse)(padded)
+        network = self._network(reverse)
+        if isinstance(network, AdainGenerator):
+            assert code is not None
+            painted = network.paint(padded, code, strength)
+        else:
+            painted = network(padded)
         return painted[..., :height, :width]
+
+    @property
+    def _whose(self) -> str:
+        return f"the model {self.config['recipe']} (method {self.config['method']})"
+
+    def _of_style(
+        self, style: str, references: Sequence[Image.Image], weights: Sequence[float]
+    ) -> Sequence[Image.Image]:
+        """Return the model's own references of a style."""
+        if references or weights:
+            raise ValueError("--style and --reference exclude each other: a style brings references of its own")
+        if style not in self.references:
+            known = ", ".join(self.references) or "none"
+            raise ValueError(f"{self._whose} has not learnt the style {style!r}; it knows {known}")
+        return self.references[style]
+
+    def _seen(self, reference: Image.Image) -> Tensor:
+        """Return a reference (1, 3, H, W) at the size at which paintings were learnt, on the model's device."""
+        image = reference.convert("RGB")
+        scale = self.config["view"] / min(image.size)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        return to_tensor(image.resize(size, Image.Resampling.LANCZOS))[None].to(self.device)
 
     def _network(self, reverse: bool) -> nn.Module:
         if not reverse:
             return self.network
         if self.reverse is None:
             raise ValueError(
-                f"the model {self.config['recipe']} (method {self.config['method']}) paints photographs, and has not "
+                f"{self._whose} paints photographs, and has not "
                 f"learnt the way back; train a recipe with `method: cyclegan` for that"
             )
         return self.reverse
 
-    def _paint(self, image: Image.Image, reverse: bool) -> Image.Image:
+    def _paint(self, image: Image.Image, reverse: bool, code: Tensor | None, strength: float) -> Image.Image:
         scale = min(1.0, _LARGEST * self.config["view"] / min(image.size))
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         small = image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
-        painted = to_image(self.paint_tensor(to_tensor(small)[None], reverse)[0].cpu())
+        painted = to_image(self.paint_tensor(to_tensor(small)[None], reverse, code, strength)[0].cpu())
         return painted if size == image.size else painted.resize(image.size, Image.Resampling.LANCZOS)
+
+
+def write_references(pictures: Sequence[Image.Image]) -> bytes:
+    """Return square pictures of one size as a JPEG strip, the first at the left: what `read_references` reads."""
+    side, stream = pictures[0].height, io.BytesIO()
+    strip = Image.new("RGB", (side * len(pictures), side))
+    for place, picture in enumerate(pictures):
+        strip.paste(picture, (place * side, 0))
+    strip.save(stream, "JPEG", quality=95, subsampling=0)
+    return stream.getvalue()
+
+
+def references_file(style: str) -> str:
+    """Return the name under which a package holds references of a style."""
+    return f"references-{style}.jpg"
+
+
+def read_references(package: Path, style: str) -> tuple[Image.Image, ...]:
+    """Return the references of a style that a package holds."""
+    with Image.open(package / references_file(style)) as stored:
+        strip = stored.convert("RGB")
+    side = strip.height
+    return tuple(strip.crop((left, 0, left + side, side)) for left in range(0, strip.width, side))
 
 
 def open_package(package: Path, task: Task, expected: str | None = None) -> tuple[dict[str, Any], str]:
@@ -250,6 +372,19 @@ def verify_package(package: Path, expected: str | None = None) -> str:
 def package_digest(manifest: dict[str, Any]) -> str:
     """Return the digest that names a package: over the digests of its files and of what it was made from."""
     return digest_json({key: manifest[key] for key in ("format", "files", "digests")})
+
+
+def _shares(count: int, weights: Sequence[float]) -> list[float]:
+    """Return how much each of some references counts, of sum 1."""
+    if weights and len(weights) != count:
+        raise ValueError(
+            f"there are {len(weights)} weights for {count} references; name one weight for each (--weight), or none"
+        )
+    given = list(weights) or [1.0] * count
+    if any(not math.isfinite(each) or each < 0 for each in given) or (count and not sum(given)):
+        told = ", ".join(f"{each:g}" for each in given)
+        raise ValueError(f"the weights are {told}; they must be 0 or more, and not all 0")
+    return [each / sum(given) for each in given]
 
 
 def _pad(photos: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:

@@ -266,6 +266,41 @@ def q_gaussian(mean: Tensor, log_deviation: Tensor, code: Tensor) -> Tensor:
     return (0.5 * apart.square() + log_deviation).mean() + 0.5 * math.log(2 * math.pi)
 
 
+@_exact
+def g_content(found: Tensor, wanted: Tensor) -> Tensor:
+    """E (f(g(t)) - t)^2: the output's features are those that were decoded (Huang & Belongie 2017, eq. 12).
+
+    The paper writes a norm and its code takes the mean square, as here.
+    """
+    return (found - wanted).square().mean()
+
+
+@_exact
+def g_style(found: Tensor, wanted: Tensor) -> Tensor:
+    """E (mu - mu_s)^2 + E (sigma - sigma_s)^2 at one level (Huang & Belongie 2017, eq. 13, as mean squares).
+
+    Args:
+        found: means and deviations of the output's features, (N, 2 C, 1, 1), of C channels each.
+        wanted: those of the reference's.
+    """
+    return 2 * (found - wanted).square().mean()  # the mean is over both kinds: 2 C numbers
+
+
+@_exact
+def e_kinship(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """Cross entropy of finding, among all images, the other half of one's own (InfoNCE, Oord et al. 2018, eq. 4).
+
+    Args:
+        first: (N, D) descriptions of one half of each image.
+        second: (N, D) descriptions of the other halves.
+        temperature: divides the cosines.
+    """
+    one, other = F.normalize(first, dim=1), F.normalize(second, dim=1)
+    logits = one @ other.T / temperature
+    target = torch.arange(len(one), device=one.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
 def luminance(x: Tensor) -> Tensor:
     """Return (N, 1, H, W) Rec. 601 luma of (N, 3, H, W), in the range of the input."""
     red, green, blue = x.unbind(1)

@@ -18,7 +18,7 @@ from pipeline.export import export_onnx
 from pipeline.files import read_json, sha256_file, staged_directory, write_atomic, write_json
 from pipeline.inference import build_network, description_of, generator_weights, package_digest
 from pipeline.networks.layers import plain_weights
-from pipeline.packing import PACKERS
+from pipeline.packing import packer_of
 from pipeline.recipes import load_book, recipe_params
 from pipeline.workspace import Workspace
 
@@ -38,7 +38,7 @@ def main(recipe: str, workspace: Workspace) -> Path:
     config = read_json(trained / "config.json")
     entry = load_book(workspace).recipe(recipe)
     which = recipe_params(workspace, entry).train.package
-    packer = PACKERS[config["task"]]
+    packer = packer_of(config)
     networks = {name: _network(config, trained / FILES[which], name) for name in packer.names(config)}
     with staged_directory(workspace.package(recipe)) as folder:
         for name, network in networks.items():
@@ -50,6 +50,8 @@ def main(recipe: str, workspace: Workspace) -> Path:
             **packer.facts(networks["generator"], config, workspace),
         }
         write_json(folder / "config.json", config)
+        for name, content in packer.files(config, workspace).items():
+            write_atomic(folder / name, content)
         collections = {name: workspace.prepared(name) for name in entry.collections}
         write_json(folder / TRAINED_ON, _learnt(collections, workspace.warm_start(config["warm_start"])))
         data = io.BytesIO()

@@ -20,7 +20,8 @@ from pipeline.data import read_index
 from pipeline.export import Graph
 from pipeline.generation import Sampler
 from pipeline.images import grid
-from pipeline.inference import Stylizer
+from pipeline.inference import Stylizer, references_file, write_references
+from pipeline.networks.adain import AdainGenerator
 from pipeline.networks.filling import LEVELS
 from pipeline.networks.latent import LatentGenerator
 from pipeline.networks.unet import RestorationGenerator
@@ -28,6 +29,7 @@ from pipeline.restoration import Restorer
 from pipeline.workspace import PHOTOS, Workspace
 
 _PAIRS = 4  # pictures of a preview, each way
+_REFERENCES = 8  # crops of each style that a package holds to paint after
 _ROWS, _COLUMNS = 4, 8  # images of a preview
 
 Networks: TypeAlias = Mapping[str, nn.Module]
@@ -46,6 +48,10 @@ class Packer(Protocol):
 
     def facts(self, network: nn.Module, config: Mapping[str, Any], workspace: Workspace) -> dict[str, Any]:
         """Return what is added to the training's config for whoever loads the package."""
+        ...
+
+    def files(self, config: Mapping[str, Any], workspace: Workspace) -> dict[str, bytes]:
+        """Return what else the package holds, by file name."""
         ...
 
     def preview(self, networks: Networks, config: Mapping[str, Any], workspace: Workspace) -> Image.Image:
@@ -73,6 +79,10 @@ class _Stylize:
             "input": "RGB in [-1, 1], (N, 3, H, W); H and W multiples of `multiple`, at least four times it",
         }
 
+    def files(self, config: Mapping[str, Any], workspace: Workspace) -> dict[str, bytes]:
+        del config, workspace
+        return {}
+
     def preview(self, networks: Networks, config: Mapping[str, Any], workspace: Workspace) -> Image.Image:
         back = networks.get("reverse")
         stylizer = Stylizer(networks["generator"], dict(config), "", torch.device("cpu"), back)
@@ -81,6 +91,53 @@ class _Stylize:
         if back is not None:
             views = _views(workspace.prepared(config["style"]))
             rows += [views, [stylizer(view, reverse=True) for view in views]]
+        return grid(rows)
+
+
+@dataclass(frozen=True)
+class _Refer:
+    """Photographs repainted after references: one graph takes both, and the package brings some of each style."""
+
+    def names(self, config: Mapping[str, Any]) -> tuple[str, ...]:
+        del config
+        return ("generator",)
+
+    def graph(self, name: str, network: nn.Module, config: Mapping[str, Any]) -> Graph:
+        del name, config
+        assert isinstance(network, AdainGenerator)
+        side = 8 * network.multiple
+        probes = []
+        for photos, references, strength in ((2, 2, 0.5), (1, 3, 1.0)):
+            given = _noise(photos, 3, side * photos, side), _noise(references, 3, side, side + network.multiple)
+            probes.append((*given, torch.full((references,), 1 / references), torch.tensor([strength])))
+        free = {
+            "photo": {0: "batch", 2: "height", 3: "width"},
+            "reference": {0: "references", 2: "reference_height", 3: "reference_width"},
+            "weights": {0: "references"},
+            "painting": {0: "batch", 2: "height", 3: "width"},
+        }
+        return Graph(("photo", "reference", "weights", "strength"), "painting", free, probes)
+
+    def facts(self, network: nn.Module, config: Mapping[str, Any], workspace: Workspace) -> dict[str, Any]:
+        return _Stylize().facts(network, config, workspace) | {
+            "references": "RGB in [-1, 1], (R, 3, h, w) of any size, with weights (R,) of sum 1; strength is (1,)"
+        }
+
+    def files(self, config: Mapping[str, Any], workspace: Workspace) -> dict[str, bytes]:
+        return {
+            references_file(style): write_references(_references(workspace.prepared(style)))
+            for style in config["styles"]
+        }
+
+    def preview(self, networks: Networks, config: Mapping[str, Any], workspace: Workspace) -> Image.Image:
+        styles = {style: _references(workspace.prepared(style))[:1] for style in config["styles"][:_PAIRS]}
+        stylizer = Stylizer(networks["generator"], dict(config), "", torch.device("cpu"), references=styles)
+        views = _views(workspace.prepared(PHOTOS))
+        blank = Image.new("RGB", views[0].size, "white")
+        rows = [[blank, *views]]
+        for style, (reference,) in styles.items():
+            painted = [stylizer(view, style=style) for view in views]
+            rows.append([reference.resize(blank.size, Image.Resampling.LANCZOS), *painted])
         return grid(rows)
 
 
@@ -110,6 +167,10 @@ class _Generate:
             "truncates": network.truncates,
             "input": "latents (N, `latent`), as `pipeline.generation` draws them of a seed; images are in [-1, 1]",
         }
+
+    def files(self, config: Mapping[str, Any], workspace: Workspace) -> dict[str, bytes]:
+        del config, workspace
+        return {}
 
     def preview(self, networks: Networks, config: Mapping[str, Any], workspace: Workspace) -> Image.Image:
         del workspace
@@ -147,6 +208,10 @@ class _Restore:
             "input": f"RGB in [-1, 1], (N, 3, H, W); of the graph, H and W multiples of `multiple`{holes}",
         }
 
+    def files(self, config: Mapping[str, Any], workspace: Workspace) -> dict[str, bytes]:
+        del config, workspace
+        return {}
+
     def preview(self, networks: Networks, config: Mapping[str, Any], workspace: Workspace) -> Image.Image:
         restorer = Restorer(networks["generator"], config, "", torch.device("cpu"))
         wear, views = Wear.of_package(config), _views(workspace.prepared(config["style"]))
@@ -166,6 +231,11 @@ def _multiple(network: RestorationGenerator) -> int:
     return int(2 ** max(len(network.unet.widths), LEVELS if network.masked else 0))
 
 
+def packer_of(config: Mapping[str, Any]) -> Packer:
+    """Return what packs a training's networks."""
+    return _Refer() if config.get("reference") else PACKERS[config["task"]]
+
+
 def _noise(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
@@ -177,6 +247,15 @@ def _views(prepared: Path) -> list[Image.Image]:
         with Image.open(prepared / entry["file"]) as image:
             views.append(image.convert("RGB"))
     return views
+
+
+def _references(prepared: Path) -> list[Image.Image]:
+    """Return the first crop of the first training paintings of a collection, by hash: nobody picked them."""
+    crops = []
+    for entry in read_index(prepared)["train"][:_REFERENCES]:
+        with Image.open(prepared / entry["file"]) as strip:
+            crops.append(strip.convert("RGB").crop((0, 0, strip.width, strip.width)))
+    return crops
 
 
 def _palette(prepared: Path) -> dict[str, list[float]]:

@@ -229,6 +229,36 @@ class CycleGan:
 
 
 @dataclass(frozen=True)
+class AdainEncoder:
+    """What sees photographs and references."""
+
+    kind: Literal["auto", "vgg16", "own"]  # auto: VGG16 where its weights are at hand when training begins, else own
+    channels: Annotated[int, Between(2, 512)]  # of its own, at full resolution; doubled at each level
+    levels: Annotated[int, Between(2, 5)]  # of its own
+
+
+@dataclass(frozen=True)
+class AdainWeights(StatisticsWeights):
+    """Weights of the generator's losses; those of the statistics are of each output and its own reference."""
+
+    gan: Weight
+    content: Weight
+    style: Weight
+    identity: Weight  # L1 between a picture and what is drawn of its own features
+
+
+@dataclass(frozen=True)
+class Adain:
+    """Style transfer from any reference."""
+
+    encoder: AdainEncoder
+    discriminator: Discriminator
+    gan: Adversarial
+    warmup_steps: Annotated[int, Between(0, 1_000_000)]  # in which its own encoder is trained; 0: it stays random
+    weights: AdainWeights
+
+
+@dataclass(frozen=True)
 class DcganGenerator:
     """Transposed convolutions."""
 
@@ -462,6 +492,7 @@ class Params:
     cut: Cut
     fastcut: Cut
     cyclegan: CycleGan
+    adain: Adain
     dcgan: Dcgan
     pix2pix: Pix2Pix
     stylegan2: Stylegan2
@@ -576,6 +607,20 @@ def _check_contrastive(name: str, cut: Cut, train: Train) -> None:
     _check_crop(name, cut.generator, train)
 
 
+def _check_adain(adain: Adain, train: Train) -> None:
+    if adain.warmup_steps >= train.steps:
+        raise ValueError(
+            f"adain.warmup_steps is {adain.warmup_steps} but train.steps is only {train.steps}; "
+            f"set adain.warmup_steps below it"
+        )
+    multiple = 8 if adain.encoder.kind == "vgg16" else 2 ** (adain.encoder.levels - 1)
+    if train.crop % multiple or train.crop < 2 * multiple:
+        side = max(train.crop // multiple, 2) * multiple
+        raise ValueError(
+            f"train.crop is {train.crop}, but the encoder of adain halves it to a {multiple}th; set it to {side}"
+        )
+
+
 def _check_crop(name: str, generator: Generator, train: Train) -> None:
     multiple = 2**generator.downsamplings
     if train.crop % multiple:
@@ -648,6 +693,7 @@ _CHECKS: Mapping[str, Callable[[Params], None]] = MappingProxyType(
         "cut": lambda params: _check_contrastive("cut", params.cut, params.train),
         "fastcut": lambda params: _check_contrastive("fastcut", params.fastcut, params.train),
         "cyclegan": lambda params: _check_crop("cyclegan", params.cyclegan.generator, params.train),
+        "adain": lambda params: _check_adain(params.adain, params.train),
         "dcgan": lambda params: _check_dcgan("dcgan", params.dcgan, params.train),
         "infogan": lambda params: _check_infogan(params.infogan, params.train),
         "pix2pix": lambda params: _check_pix2pix(params.pix2pix, params),

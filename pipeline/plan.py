@@ -17,6 +17,8 @@ from pipeline.workspace import Workspace
 # What DVC says while another of its commands holds the repository, or a file of it.
 _IN_USE = ("Unable to acquire lock", "is busy, it is being blocked by")
 
+_MEMBERS = {"group": "prepare", "group_judge": "judge"}  # a stage of a group's style -> what it follows
+
 Kind = Literal["new", "data", "params", "code", "output", "upstream"]
 
 
@@ -62,8 +64,10 @@ class RecipePlan:
 
 def stages_of(recipe: Recipe) -> tuple[str, ...]:
     """Return the names of a recipe's stages in dvc.yaml, in the order in which they run."""
-    name, style = recipe.name, recipe.style
-    prepared = ("prepare_photos", f"prepare@{style}", f"judge@{style}")
+    name, group = recipe.name, recipe.group
+    prepared = ["prepare_photos", *(f"{kind}@{style}" for style in recipe.styles for kind in ("prepare", "judge"))]
+    if group:
+        prepared += [f"{kind}@{group}-{style}" for style in recipe.styles for kind in ("group", "group_judge")]
     return (*prepared, f"train@{name}", f"package@{name}", f"evaluate@{name}")
 
 
@@ -136,10 +140,12 @@ def _feeds(earlier: str, later: str) -> bool:
 
     The judge is none of what a model is made from: it feeds the evaluation alone.
     """
-    kinds = earlier.partition("@")[0], later.partition("@")[0]
-    if kinds[0] == "judge":
-        return kinds[1] == "evaluate"
-    return not (kinds[0].startswith("prepare") and kinds[1] in ("prepare_photos", "prepare", "judge"))
+    (before, what), (after, whom) = (name.partition("@")[::2] for name in (earlier, later))
+    if after in _MEMBERS:
+        return before == _MEMBERS[after] and whom.endswith(f"-{what}")
+    if before in ("judge", "group_judge"):
+        return after == "evaluate"
+    return not (before.startswith("prepare") and after in ("prepare_photos", "prepare", "judge"))
 
 
 def _read(change: Any, locked: Mapping[str, Any], values: Mapping[str, Tree]) -> list[Reason]:

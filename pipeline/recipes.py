@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.catalogue import METHODS, Task, facts_of
@@ -21,9 +21,11 @@ class Recipe:
 
     name: str
     method: str
-    style: str
+    style: str  # the only one, or the first of a group: whose paintings its figures are held against
     warm_start: str
     overrides: Mapping[str, Any]
+    group: str | None = None  # of styles, that it learns from
+    others: tuple[str, ...] = ()  # the group's styles behind the first
 
     @property
     def task(self) -> Task:
@@ -31,9 +33,14 @@ class Recipe:
         return facts_of(self.method).task
 
     @property
+    def styles(self) -> tuple[str, ...]:
+        """All styles that it learns from."""
+        return (self.style, *self.others)
+
+    @property
     def collections(self) -> tuple[str, ...]:
-        """The collections that it learns from: the style, and the photographs first where its method needs them."""
-        return (PHOTOS, self.style) if facts_of(self.method).photographs else (self.style,)
+        """The collections that it learns from: the styles, and the photographs first where its method needs them."""
+        return (PHOTOS, *self.styles) if facts_of(self.method).photographs else self.styles
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Book:
 
     styles: tuple[str, ...]
     recipes: Mapping[str, Recipe]
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name -> styles that are learnt together
 
     def recipe(self, name: str) -> Recipe:
         """Return one recipe.
@@ -62,16 +70,38 @@ def load_book(workspace: Workspace) -> Book:
         ValueError: an unknown key, method, style or override, or a name that will not do.
     """
     tree = read_tree(workspace.recipes_file)
-    if set(tree) != {"styles", "recipes"}:
+    if set(tree) - {"groups"} != {"styles", "recipes"}:
         raise ValueError(f"recipes.yaml must have the keys 'styles' and 'recipes', not {sorted(tree)}")
     if not isinstance(tree["styles"] or [], list) or not isinstance(tree["recipes"] or {}, Mapping):
         raise ValueError("recipes.yaml: 'styles' must be a list and 'recipes' a mapping of name to recipe")
     styles = tuple(check_name(str(style), "style") for style in tree["styles"] or ())
-    recipes = {name: _recipe(str(name), entry, styles) for name, entry in (tree["recipes"] or {}).items()}
-    return Book(styles, recipes)
+    groups = _groups(tree.get("groups") or {}, styles)
+    recipes = {name: _recipe(str(name), entry, styles, groups) for name, entry in (tree["recipes"] or {}).items()}
+    return Book(styles, recipes, groups)
 
 
-def _recipe(name: str, entry: Any, styles: tuple[str, ...]) -> Recipe:
+def _groups(tree: Any, styles: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return group -> styles. DVC has no stage with a list of inputs, so each member is an entry of its own."""
+    if not isinstance(tree, Mapping):
+        raise ValueError("recipes.yaml: 'groups' must be a mapping of GROUP-STYLE to {group: GROUP, style: STYLE}")
+    found: dict[str, tuple[str, ...]] = {}
+    for key, entry in tree.items():
+        if not isinstance(entry, Mapping) or set(entry) != {"group", "style"}:
+            raise ValueError(f"groups.{key} in recipes.yaml must have just the keys group and style")
+        group, style = check_name(str(entry["group"]), "style"), str(entry["style"])
+        if key != f"{group}-{style}":
+            raise ValueError(f"groups.{key} in recipes.yaml must be named {group}-{style}, after what it holds")
+        if group in styles:
+            raise ValueError(f"groups.{key} in recipes.yaml: {group!r} is a style; name the group otherwise")
+        if style not in styles:
+            raise ValueError(
+                f"groups.{key} in recipes.yaml: {style!r} is not among the styles ({', '.join(styles) or 'none'})"
+            )
+        found[group] = (*found.get(group, ()), style)
+    return found
+
+
+def _recipe(name: str, entry: Any, styles: tuple[str, ...], groups: Mapping[str, tuple[str, ...]]) -> Recipe:
     check_name(name, "recipe")
     if isinstance(entry, Mapping) and "warm_start" not in entry:
         raise ValueError(
@@ -83,7 +113,14 @@ def _recipe(name: str, entry: Any, styles: tuple[str, ...]) -> Recipe:
     if entry["method"] not in METHODS:
         choices = ", ".join(METHODS)
         raise ValueError(f"recipe {name!r}: unknown method {entry['method']!r}; choose one of {choices}")
-    if entry["style"] not in styles:
+    members = groups.get(str(entry["style"]), ())
+    if members and not facts_of(entry["method"]).reference:
+        several = ", ".join(each for each, facts in METHODS.items() if facts.reference)
+        raise ValueError(
+            f"recipe {name!r}: {entry['style']!r} is a group of styles, and method {entry['method']!r} learns one; "
+            f"name a style, or choose a method that paints after references: {several}"
+        )
+    if not members and entry["style"] not in styles:
         raise ValueError(
             f"recipe {name!r}: style {entry['style']!r} is not in recipes.yaml's styles "
             f"({', '.join(styles) or 'none'}); add it with `atelier ingest DIR --style {entry['style']}`"
@@ -98,7 +135,10 @@ def _recipe(name: str, entry: Any, styles: tuple[str, ...]) -> Recipe:
     for key in overrides:
         if key not in OVERRIDABLE:
             raise ValueError(f"recipe {name!r} overrides {key!r}; a recipe may override {', '.join(OVERRIDABLE)}")
-    return Recipe(name, entry["method"], entry["style"], str(entry["warm_start"]), overrides)
+    begin = str(entry["warm_start"])
+    if not members:
+        return Recipe(name, entry["method"], entry["style"], begin, overrides)
+    return Recipe(name, entry["method"], members[0], begin, overrides, entry["style"], members[1:])
 
 
 def recipe_params(workspace: Workspace, recipe: Recipe) -> Params:
@@ -174,14 +214,16 @@ def add_style(workspace: Workspace, style: str, method: str = "cut", warm_start:
     return True
 
 
-def add_recipe(workspace: Workspace, name: str, method: str, style: str, warm_start: str = NO_WARM_START) -> None:
-    """Add a recipe for a style that is there. Everything that stands in recipes.yaml, comments too, stays.
+def add_recipe(
+    workspace: Workspace, name: str, method: str, style: str | Sequence[str], warm_start: str = NO_WARM_START
+) -> None:
+    """Add a recipe for styles that are there. Everything that stands in recipes.yaml, comments too, stays.
 
     Args:
         workspace: whose recipes.
         name: of the recipe, and of the model that it makes.
         method: see `pipeline.catalogue`.
-        style: the collection that it learns from.
+        style: the collection that it learns from; several become a group called `<name>-styles`.
         warm_start: what it begins with.
 
     Raises:
@@ -192,16 +234,26 @@ def add_recipe(workspace: Workspace, name: str, method: str, style: str, warm_st
     book = load_book(workspace)
     if name in book.recipes:
         raise ValueError(f"there is a recipe {name!r} already, of {book.recipes[name].method}; choose another name")
-    recipe = _new(method, style, warm_start)
-    _recipe(name, recipe, book.styles)
+    styles = (style,) if isinstance(style, str) else tuple(dict.fromkeys(style))
+    group = f"{name}-styles" if len(styles) > 1 else None
+    if group in book.groups or group in book.styles:
+        raise ValueError(f"{group!r} stands in recipes.yaml already; choose another name than {name!r}")
+    members = {f"{group}-{each}": {"group": group, "style": each} for each in styles} if group else {}
+    recipe = _new(method, group or styles[0], warm_start)
+    _recipe(name, recipe, book.styles, {**book.groups, **_groups(members, book.styles)})
     import yaml  # here for the same reason as in params.read_tree
 
     text = workspace.recipes_file.read_bytes().decode()
     after = yaml.safe_load(text)
     after["recipes"] = {**(after["recipes"] or {}), name: recipe}
-    if not _write(workspace, text, [_recipe_edit(text, _nodes(text)["recipes"], name, recipe)], after):
+    edits = [_recipe_edit(text, _nodes(text)["recipes"], name, recipe)]
+    if members:
+        after["groups"] = {**(after.get("groups") or {}), **members}
+        edits = _groups_edits(text, members, edits[0])
+    if not _write(workspace, text, edits, after):
         raise ValueError(
             f"recipes.yaml is written in a way that recipe {name!r} cannot be added to; add it by hand: {recipe}"
+            + (f", and groups: {members}" if members else "")
         )
 
 
@@ -231,6 +283,27 @@ def _recipe_edit(text: str, node: Any, name: str, recipe: Mapping[str, Any]) -> 
     called = _scalar(name)
     lines = [f"{called}:", *(f"  {line}" for line in entry)]
     return _appended(text, node, 2, lines, f"{called}: {{{', '.join(entry)}}}")
+
+
+def _groups_edits(text: str, members: Mapping[str, Mapping[str, str]], recipe: _Edit) -> list[_Edit]:
+    """Return the edits that add a recipe and the members of its group."""
+    lines = [
+        f"{_scalar(key)}: {{group: {_scalar(entry['group'])}, style: {_scalar(entry['style'])}}}"
+        for key, entry in members.items()
+    ]
+    nodes = _nodes(text)
+    if "groups" in nodes:
+        return [recipe, _appended(text, nodes["groups"], 2, lines, ", ".join(lines))]
+    top = _first_key(text)
+    return [recipe, (top, top, "".join(f"{line}\n" for line in ("groups:", *(f"  {line}" for line in lines))))]
+
+
+def _first_key(text: str) -> int:
+    """Return where the first key of recipes.yaml stands."""
+    import yaml
+
+    root: Any = yaml.compose(text, yaml.SafeLoader)
+    return int(min(key.start_mark.index for key, _ in root.value))
 
 
 def _write(workspace: Workspace, text: str, edits: Sequence[_Edit], after: Mapping[str, Any]) -> bool:

@@ -339,7 +339,7 @@ def _log_model(run_id: str, recipe: str, package: Path) -> Any:
                 python_model=str(serving),
                 artifacts={"package": str(package)},
                 code_paths=[str(code)],
-                signature=_signature(read_json(package / "config.json").get("task", "stylize")),
+                signature=_signature(read_json(package / "config.json")),
                 pip_requirements=requirements(),
             )
 
@@ -354,21 +354,23 @@ def _stage_code(scratch: Path) -> Path:
     return scratch / "pipeline"
 
 
-def _signature(task: str) -> ModelSignature:
-    """Return what a served model of a task takes and gives; `serving_model` answers accordingly."""
+def _signature(config: Mapping[str, Any]) -> ModelSignature:
+    """Return what a served model takes and gives; `serving_model` answers accordingly."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    image = ColSpec("string", "image")
+    image, task = ColSpec("string", "image"), config.get("task", "stylize")
     inputs: dict[str, list[ColSpec | TensorSpec]] = {
         "stylize": [image],
         "generate": [ColSpec("long", "seed")],
         "restore": [image, ColSpec("string", "mask", required=False)],
     }
+    after = [ParamSpec(name, "string", "") for name in ("reference", "style") if config.get("reference")]
     options: dict[str, list[ParamSpec]] = {
         "stylize": [
             ParamSpec("strength", "double", 1.0),
             *(ParamSpec(name, "boolean", False) for name in ("preserve_color", "reverse")),
+            *after,
         ],
         "generate": [ParamSpec("truncation", "double", 1.0)],
         "restore": [],

@@ -110,8 +110,11 @@ def _spread(sheet: ScoreSheet, declared: Metric) -> Iterator[str]:
 
 
 def _saturated(declared: Metric, value: float) -> bool:
-    """Return whether a judge takes all for paintings, or every code is read: controls show that it is no constant."""
-    return declared.name in (*JUDGED, *READ) and value == declared.high
+    """Return whether a judge takes all for paintings, every code is read, or all outputs follow their references.
+
+    That it is no constant shows in the figures of controls.
+    """
+    return declared.name in (*JUDGED, *READ, "reference/closer") and value == declared.high
 
 
 def _stubs(sheet: ScoreSheet) -> Iterator[str]:

@@ -29,7 +29,8 @@ class AtelierModel(PythonModel):
     """What a package's task says.
 
     `stylize`: repaints each image of the column `image`; parameters `strength` (0 to 1), `preserve_color` and
-    `reverse`, of a model that learnt the way back.
+    `reverse`, of a model that learnt the way back; of one that paints after references `reference`, a picture as
+    base64, or `style`, the name of one that it has learnt.
     `generate`: makes the image of each number in the column `seed`; parameter `truncation` (0 to 1).
     `restore`: mends each image of the column `image`; of a model that fills holes, the column `mask` says where they
     are.
@@ -52,7 +53,8 @@ class AtelierModel(PythonModel):
 
         Raises:
             ValueError: an image is no base64, no image, or too large; a seed or a parameter is out of range; the
-                model did not learn the way back; or a mask is missing, not wanted, or of another size.
+                model did not learn the way back, or needs a reference or a style; or a mask is missing, not wanted,
+                or of another size.
         """
         import pandas as pd
 
@@ -69,12 +71,16 @@ def _stylize(package: Path) -> Answer:
     stylizer = Stylizer.load(package)
 
     def answer(rows: pd.DataFrame, options: Mapping[str, Any]) -> Iterable[Image]:
-        wanted = {
+        wanted: dict[str, Any] = {
             "strength": float(options.get("strength", 1.0)),
             "preserve_color": bool(options.get("preserve_color", False)),
             "reverse": bool(options.get("reverse", False)),
         }
-        return [stylizer(_decoded(text), **wanted) for text in rows["image"]]  # type: ignore[arg-type]
+        if reference := str(options.get("reference", "")):
+            wanted["reference"] = _decoded(reference)
+        if style := str(options.get("style", "")):
+            wanted["style"] = style
+        return [stylizer(_decoded(text), **wanted) for text in rows["image"]]
 
     return answer
 

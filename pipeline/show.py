@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.catalogue import facts_of
 from pipeline.progress import Progress, duration
 from pipeline.terminal import hint, out, shown
 from pipeline.workspace import Workspace
@@ -99,7 +100,8 @@ def _offer_models(workspace: Workspace, found: Status) -> None:
     """Offer what can be done with what is there: use a champion, or promote a challenger."""
     for recipe in found.recipes:
         if "champion" in recipe.aliases:
-            hint(workspace, f"stylize IN OUT --model {recipe.name}")
+            after = f" --style {recipe.style.split(' + ')[0]}" if facts_of(recipe.method).reference else ""
+            hint(workspace, f"stylize IN OUT --model {recipe.name}{after}")
             return
     for recipe in found.recipes:
         if "challenger" in recipe.aliases:

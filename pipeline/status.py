@@ -60,7 +60,7 @@ def status(workspace: Workspace) -> Status:
     plans, unknown = _plans(workspace)
     aliases = _aliases(workspace)
     recipes = tuple(
-        RecipeStatus(name, recipe.method, recipe.style, aliases.get(name, {}), plans.get(name, ()))
+        RecipeStatus(name, recipe.method, " + ".join(recipe.styles), aliases.get(name, {}), plans.get(name, ()))
         for name, recipe in book.recipes.items()
     )
     styles = tuple(collection(workspace, style) for style in book.styles)

@@ -27,7 +27,7 @@ class Steps:
         torch.set_num_threads(settings.threads)
         self._seed, self._settings, self._device, self._team = params.seed, settings, device, team
         cache = workspace.work / "cache" / "crops"
-        self._style, self._photos = recipe.style, workspace.prepared(PHOTOS)
+        self._styles, self._photos = recipe.styles, workspace.prepared(PHOTOS)
         method = build_method(recipe.method, params)
         self._stores = {name: CropStore.load(workspace.prepared(name), device, cache) for name in recipe.collections}
         method.warmed = warm_start.begin_with(method.networks, workspace.warm_start(recipe.warm_start))
@@ -76,4 +76,9 @@ class Steps:
         drawn = {
             name: store.batch(count, self._settings.crop, draw, rank, ranks) for name, store in self._stores.items()
         }
-        return Batch(drawn.get(PHOTOS), drawn[self._style])
+        if len(self._styles) == 1:
+            return Batch(drawn.get(PHOTOS), drawn[self._styles[0]])
+        which = torch.randint(len(self._styles), (count * ranks,), generator=draw)[rank * count : (rank + 1) * count]
+        rows = zip(which.tolist(), range(count), strict=True)
+        # Every style is drawn whole and one in each place kept: crops are cheap beside a step.
+        return Batch(drawn.get(PHOTOS), torch.stack([drawn[self._styles[style]][place] for style, place in rows]))

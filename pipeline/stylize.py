@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.files import write_atomic
 from pipeline.images import Limits, Refused, decode
@@ -133,6 +133,21 @@ def picture_limits(workspace: Workspace | None) -> Limits:
     return replace(Limits.of(load_params(workspace.params_file).ingest), min_side=1, max_aspect=float("inf"))
 
 
+def read_references(paths: Sequence[Path], limits: Limits) -> list[Image]:
+    """Return the pictures of reference files.
+
+    Raises:
+        ValueError: one is missing, or no picture that is safe to read.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file; --reference names one picture")
+    try:
+        return [decode(path, limits).image for path in paths]
+    except Refused as error:
+        raise ValueError(f"a reference cannot be read: {error}") from error
+
+
 def stylize(
     stylizer: Stylizer,
     given: Path,
@@ -141,22 +156,27 @@ def stylize(
     strength: float = 1.0,
     preserve_color: bool = False,
     reverse: bool = False,
+    references: Sequence[Image] = (),
+    weights: Sequence[float] = (),
+    style: str | None = None,
 ) -> Iterator[Result]:
     """Repaint `given` into `out`, one file at a time; a file that cannot be read or written is reported, not fatal.
 
     Raises:
         ValueError: nothing to repaint, `out` will not do, `strength` is not between 0 and 1, or `reverse` is asked of
-            a model that only paints.
+            a model that only paints; or references, weights and style are not what the model takes.
     """
     if not 0 <= strength <= 1:
         raise ValueError(f"strength is {strength}; it must be between 0 and 1")
     if given.is_dir() and out.is_file():
         raise ValueError(f"{out} is a file; a folder of pictures needs a folder to go to")
     pairs = [(source, target_of(source, given, out)) for source in sources(given)]
+    asked = {"reference": references, "weights": weights, "style": style}
+    after: dict[str, Any] = {name: value for name, value in asked.items() if value}
     for source, target in pairs:
         try:
             picture = decode(source, limits).image
-            painting = stylizer(picture, strength=strength, preserve_color=preserve_color, reverse=reverse)
+            painting = stylizer(picture, strength=strength, preserve_color=preserve_color, reverse=reverse, **after)
             write(target, painting)
         except Refused as error:
             yield Result(source, target, str(error))

@@ -22,9 +22,10 @@ from pipeline.data import read_index
 from pipeline.entry import run_stage
 from pipeline.files import digest_json, sha256_file, staged_directory, sweep, write_json
 from pipeline.memory import out_of_memory
+from pipeline.methods import METHODS
 from pipeline.methods.base import Method
-from pipeline.methods.conditions import Direction
-from pipeline.panels import PANELS
+from pipeline.methods.conditions import Direction, Reference
+from pipeline.panels import panel_of
 from pipeline.panels.base import Panel
 from pipeline.params import Params, Train
 from pipeline.process import StopRequest, die_with_parent, exclusive
@@ -109,6 +110,7 @@ def prepare_run(workspace: Workspace, recipe: Recipe) -> Run:
     }
     if begun := warm_start.digest(workspace.warm_start(recipe.warm_start)):
         digests["warm_start"] = begun
+    digests |= METHODS[recipe.method].brings(params)
     return Run(recipe, params, device, digests, workspace.checkpoints(recipe.name) / digest_json(digests)[:16])
 
 
@@ -150,7 +152,7 @@ def _data_digest(workspace: Workspace, recipe: Recipe) -> str:
 def _train(run: Run, workspace: Workspace, steps: Steps, stop: StopRequest, watchdog: Watchdog) -> Path:
     settings, trainer = run.params.train, steps.trainer
     _sweep(run, workspace)
-    panel = PANELS[trainer.method.task](steps, step_randomness(run.params.seed, -1))  # of no step
+    panel = panel_of(trainer.method, steps, step_randomness(run.params.seed, -1))  # of no step
     averaged = trainer.averages["generator"].network
     course = Course(run.folder, settings, trainer, watch := _watch(run, trainer, panel))
     first = step = course.begin()
@@ -279,6 +281,8 @@ def _write_result(run: Run, workspace: Workspace, course: Course, log: RunLog, s
         },
         "digests": run.digests,
     }
+    if Reference in trainer.method.conditions:
+        config |= {"reference": True, "styles": list(run.recipe.styles)}
     with staged_directory(workspace.trained(run.recipe.name)) as folder:
         networks = {name: network.state_dict() for name, network in trainer.method.networks.items()}
         write_networks(folder / "networks.npz", networks | _averaged(trainer))

@@ -18,6 +18,8 @@ STAGES = {
     "check": "pipeline.check",
     "prepare_photos": "pipeline.prepare",
     "prepare": "pipeline.prepare",
+    "group": "pipeline.group",
+    "group_judge": "pipeline.group",
     "train": "pipeline.train",
     "package": "pipeline.package",
     "evaluate": "pipeline.evaluate",
@@ -33,7 +35,7 @@ OWNERS = {
 # From the ground up: a module imports only from its own layer or one before it.
 LAYERS = [
     ["files", "params", "workspace", "progress", "process", "stall", "entry", "runlog", "closure", "recipes",
-     "catalogue", "devices", "distributed"],
+     "catalogue", "devices", "distributed", "weights"],
     ["image_files", "images", "colour"],
     ["networks", "losses", "damage"],
     ["data", "checkpoints", "methods", "metrics", "trainer", "inference", "recovery", "collapse", "panels"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.methods.adain import AdainMethod
 from pipeline.methods.base import Method
 from pipeline.methods.cut import CutMethod, FastCutMethod
 from pipeline.methods.cyclegan import CycleGanMethod
@@ -15,6 +16,7 @@ METHODS: dict[str, type[Method]] = {
     "cut": CutMethod,
     "fastcut": FastCutMethod,
     "cyclegan": CycleGanMethod,
+    "adain": AdainMethod,
     "dcgan": DcganMethod,
     "pix2pix": Pix2PixMethod,
     "stylegan2": Stylegan2Method,

@@ -88,6 +88,15 @@ class Method(ABC):
     def __init__(self, params: Params) -> None:
         """Build and initialise the networks from `params.seed`."""
 
+    @classmethod
+    def brings(cls, params: Params) -> dict[str, str]:
+        """Return what the networks begin with that is no file of the workspace, name -> digest.
+
+        It tells two trainings apart as data and parameters do.
+        """
+        del params
+        return {}
+
     @abstractmethod
     def step(self, batch: Batch, step: int, draw: torch.Generator) -> Losses:
         """Return weighted losses, player -> name -> scalar.

@@ -53,3 +53,29 @@ class Mask(Condition):
         wanted = (len(pictures), 1, *pictures.shape[2:])
         if tuple(self.holes.shape) != wanted:
             raise ValueError(f"the mask has the shape {tuple(self.holes.shape)}; these pictures need {wanted}")
+
+
+@dataclass(frozen=True)
+class Reference(Condition):
+    """After which pictures to paint, and how strongly."""
+
+    images: Tensor
+    """(N, R, 3, H, W) in [-1, 1]: R references of each photograph."""
+    weights: Tensor
+    """(N, R): how much each of them counts; at least 0, of sum 1 in each row."""
+    strength: float = 1.0
+    """0: the photograph as the method draws it; 1: the references' style."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no mixture of references.
+
+        Raises:
+            ValueError: shapes that do not belong together, weights that are no mixture, a strength beyond 0 to 1.
+        """
+        if self.images.ndim != 5 or self.images.shape[:2] != self.weights.shape:
+            shapes = f"{tuple(self.images.shape)} and {tuple(self.weights.shape)}"
+            raise ValueError(f"references and weights must be (N, R, 3, H, W) and (N, R), not {shapes}")
+        if (self.weights < 0).any() or not ((self.weights.sum(1) - 1).abs() < 1e-4).all():
+            raise ValueError("the weights of references must be at least 0 and have the sum 1 for each photograph")
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"strength is {self.strength}; it must be between 0 and 1")

@@ -111,6 +111,17 @@ _DECLARED: tuple[Metric, ...] = (
         tells=("model", "lab_transfer"),
     ),
     Metric(
+        "reference/closer",
+        "Follows its reference",
+        "higher",
+        "share of pairs",
+        "Share of pairs of a photograph and a reference whose output is nearer to held-out paintings of the "
+        "reference's style than to those of every other style that the model learnt, as `style/patch_swd` sees them; "
+        "of models of many styles that paint after references.",
+        high=1.0,
+        optional=True,
+    ),
+    Metric(
         "content/structure",
         "Structure kept",
         "higher",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pipeline.metrics.references import Features
 from pipeline.observers.pretrained import inception_features, vgg16_features
-from pipeline.observers.weights import CACHED, Found, cache
+from pipeline.weights import CACHED, Found, cache
 
 
 def choose(wanted: str, weights: Found, judge: Features | None) -> Features | None:

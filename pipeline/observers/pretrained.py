@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pipeline.metrics.references import Features, Perceptual, Pixels
 from pipeline.observers.looking import looking
-from pipeline.observers.weights import digest, load_tensors
+from pipeline.weights import digest, load_tensors
 
 _CONV5_3 = 30  # layers of torchvision's VGG16 up to the rectified conv5_3
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -27,6 +27,7 @@ from pipeline.pages import HOUSE, template
 from pipeline.params import Evaluate, Params, load_params
 from pipeline.progress import Progress
 from pipeline.recipes import Recipe, load_book, recipe_params
+from pipeline.referring import alone, learnt_through, named
 from pipeline.reports import report
 from pipeline.reports.figures import paired_rows
 from pipeline.reports.gallery import fitted, original, photograph_titles, save
@@ -103,7 +104,11 @@ def write(
     bar = Progress(f"compare {first.label} with {second.label}", 2 * len(images.photographs))
     done = iter(range(1, bar.total + 1))
     figures, differences = compare_models(
-        second.stylizer, first.stylizer, images, settings, lambda _: bar.update(next(done, bar.total))
+        alone(second.stylizer, images.photographs),
+        alone(first.stylizer, images.photographs),
+        images,
+        settings,
+        lambda _: bar.update(next(done, bar.total)),
     )
     found = {
         "format": 1,
@@ -214,8 +219,8 @@ def _paint(folder: Path, first: Side, second: Side, images: HeldOut, shown: Show
         photograph = fitted(shown.file(view.name), view.pixels, _SIDE)
         pictures = {
             "photograph": photograph,
-            "first": first.stylizer(photograph),
-            "second": second.stylizer(photograph),
+            "first": named(first.stylizer)(view.name, photograph),
+            "second": named(second.stylizer)(view.name, photograph),
         }
         files = {kind: f"{number:02d}-{kind}.jpg" for kind in pictures}
         for kind, picture in pictures.items():
@@ -268,7 +273,7 @@ def any_two(
         sides = one.stylizer(), other.stylizer()
         params = load_params(workspace.params_file)
         judge = held_out.judge_of(workspace, config)
-        images = of_folders(photos, artworks, config["view"], params, judge=judge)
+        images = of_folders(photos, artworks, config["view"], params, judge=judge, through=_trained_through(*sides))
         found = write(page.with_suffix(""), *sides, images, params.evaluate, Shown.of_folder(photos))
     else:
         task = task_of(config)
@@ -304,7 +309,7 @@ def _stylize(
     folder: Path, one: _Opened, other: _Opened, workspace: Workspace, entry: Recipe, params: Params
 ) -> dict[str, Any]:
     first, second = one.stylizer(), other.stylizer()
-    images = held_out.of_workspace(workspace, entry, params)
+    images = held_out.of_workspace(workspace, entry, params, _trained_through(first, second))
     return write(folder, first, second, images, params.evaluate, Shown.of_collection(workspace.collection(PHOTOS)))
 
 
@@ -379,6 +384,10 @@ def _recipe_of(workspace: Workspace, label: str, config: Mapping[str, Any]) -> R
         f"{label} paints in the style {style!r}, of which this workspace has no recipe "
         f"(styles: {', '.join(book.styles) or 'none'}); name images with --photos DIR --artworks DIR"
     )
+
+
+def _trained_through(one: Side, other: Side) -> frozenset[str]:
+    return learnt_through(one.stylizer.config) | learnt_through(other.stylizer.config)
 
 
 def _plain(label: str) -> str:

@@ -13,9 +13,10 @@ from pipeline.files import read_json, sha256_file, write_atomic, write_json
 from pipeline.images import ACCEPTED, decode, grid
 from pipeline.manifest import read_manifest
 from pipeline.metrics.references import Pixels
+from pipeline.referring import Named
 from pipeline.reports.change import change_picture
 from pipeline.reports.sources import MODEL, in_order
-from pipeline.scoring import Pair, Scores, Stylize
+from pipeline.scoring import Pair, Scores
 
 WORST = 5
 RANK = "content/structure"  # what the worst are worst in
@@ -25,14 +26,14 @@ _SHEET_SIDE = 320  # px
 _QUALITY = 80
 
 
-def write_gallery(folder: Path, stylize: Stylize, scores: Scores, photos: Path, count: int) -> None:
+def write_gallery(folder: Path, paint: Named, scores: Scores, photos: Path, count: int) -> None:
     """Write before, after and change of every picture shown, the controls, and `index.json`, which names them all.
 
     Pictures are chosen by the hash of the photograph, so nobody picked them; the worst by the structure they lost.
 
     Args:
         folder: to be filled.
-        stylize: the model.
+        paint: the model, told whose name a photograph has.
         scores: its scores.
         photos: the collection of photographs; where it holds the original, that is painted, not the small view.
         count: before/after pairs.
@@ -54,7 +55,7 @@ def write_gallery(folder: Path, stylize: Stylize, scores: Scores, photos: Path, 
     def pair(index: int) -> dict[str, Any]:
         name = scores.names[index]
         before = fitted(original(photos, name), scores.outputs["photograph"][index])
-        after = stylize(before)
+        after = paint(name, before)
         changed, mean = change_picture(before, after)
         files = {"before": before, "after": after, "change": changed}
         for name, picture in files.items():

@@ -18,6 +18,7 @@ from pipeline.images import grid
 from pipeline.inference import Stylizer
 from pipeline.metrics.references import Pixels
 from pipeline.params import Params
+from pipeline.referring import Named, named
 from pipeline.reports.charts import heat_legend
 from pipeline.reports.figures import percent, short
 from pipeline.reports.gallery import photograph_titles, save
@@ -51,9 +52,9 @@ def of_stylizer(workspace: Workspace, style: str, stylizer: Stylizer, images: He
 
     The judge of a way back is shown photographs made of paintings, and real ones.
     """
-    named = {
+    held = {
         kind: [
-            Exhibit(titles.get(view.name, view.name[:12]), Image.fromarray(view.pixels))
+            (view.name, titles.get(view.name, view.name[:12]), Image.fromarray(view.pixels))
             for view in sorted(views, key=lambda view: view.name)
         ]
         for kind, views, titles in (
@@ -62,18 +63,18 @@ def of_stylizer(workspace: Workspace, style: str, stylizer: Stylizer, images: He
         )
     }
 
-    def made(source: str, reverse: bool) -> list[Exhibit]:
+    def made(source: str, paint: Named) -> list[Exhibit]:
         return [
-            Exhibit(f"{one.title}, by the model", stylizer(one.picture, reverse=reverse))
-            for one in named[source][:_MADE]
+            Exhibit(f"{title}, by the model", paint(name, picture)) for name, title, picture in held[source][:_MADE]
         ]
 
     def real(kind: str) -> list[Exhibit]:
-        return [Exhibit(f"{one.title}, a held-out {kind}", one.picture) for one in named[kind][:_REAL]]
+        return [Exhibit(f"{title}, a held-out {kind}", picture) for _, title, picture in held[kind][:_REAL]]
 
-    shown = {"painting": [*made("photograph", reverse=False), *real("painting")]}
+    shown = {"painting": [*made("photograph", named(stylizer)), *real("painting")]}
     if stylizer.reverse is not None:
-        shown["photograph"] = [*made("painting", reverse=True), *real("photograph")]
+        back = made("painting", lambda _, picture: stylizer(picture, reverse=True))
+        shown["photograph"] = [*back, *real("photograph")]
     return shown
 
 

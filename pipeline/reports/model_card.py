@@ -22,14 +22,14 @@ def write(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Recipe)
     lines = [
         f"# {recipe.name}",
         "",
-        f"Repaints photographs in the style of the collection `{recipe.style}`: photograph in, painting of the same "
-        f"size out. {_ways(config)}, one style, no text prompt.",
+        *_what(config, recipe),
         "",
         "## How it was made",
         "",
         f"- Method `{config['method']}`, {config.get('steps', 'an unknown number of')} steps, seed {config['seed']}.",
         *([f"- Which networks were packaged: {config['packaged']['why']}."] if "packaged" in config else []),
-        "- Trained on crops of the style's artworks and of unpaired photographs; no pretrained weights were used.",
+        f"- Trained on crops of the {'styles' if recipe.others else 'style'}'s artworks and of unpaired photographs; "
+        f"{_pretrained(config)}.",
         f"- Made for pictures whose short side is about {config['view']} px; larger ones are painted with finer "
         f"strokes, and beyond twice that side at reduced detail.",
         f"- Package `{metrics['package']}`.",
@@ -70,6 +70,33 @@ def _line(name: str, metrics: Mapping[str, Any]) -> str:
     text = f"- {declared.title}{arrow}: {_short(figure['value'])}"
     text += f" [{_short(figure['low'])}, {_short(figure['high'])}] ({declared.unit})"
     return text + (f"; {', '.join(beside)}." if beside else ".")
+
+
+def _what(config: Mapping[str, Any], recipe: Recipe) -> list[str]:
+    if not config.get("reference"):
+        return [
+            f"Repaints photographs in the style of the collection `{recipe.style}`: photograph in, painting of the "
+            f"same size out. {_ways(config)}, one style, no text prompt."
+        ]
+    styles = ", ".join(f"`{style}`" for style in config["styles"])
+    return [
+        f"Repaints photographs after reference pictures: a photograph and a picture, or a mixture of several, in, "
+        f"painting of the photograph's size out. It has learnt the collections {styles} and brings "
+        f"training crops of each as references of its own (`--style NAME`); one way, no text prompt.",
+        "",
+        f"The figures below are of photographs painted after its own references of `{recipe.style}`, one each, "
+        f"chosen by the photograph's hash, beside held-out paintings of that style; 'follows its reference' "
+        f"is of all styles.",
+    ]
+
+
+def _pretrained(config: Mapping[str, Any]) -> str:
+    origin = config["network"].get("encoder")
+    if origin is None:
+        return "no pretrained weights were used"
+    if origin == "own":
+        return "no pretrained weights were used: it trained an encoder of its own on the same crops, then froze it"
+    return f"its encoder is {origin}, trained on ImageNet by others; no metric here looks through that network"
 
 
 def _ways(config: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -23,9 +23,6 @@ from pipeline.manifest import Entry, read_manifest
 from pipeline.terminal import code_root
 from pipeline.vote.sides import Pair, Side
 from pipeline.workspace import PHOTOS, Workspace
-
-if TYPE_CHECKING:
-    from pipeline.inference import Stylizer
 
 LONG_SIDE = 768  # px
 _QUALITY = 92
@@ -111,13 +108,14 @@ def _painter(side: Side, model: Side) -> Paint:
     if side.package is None:
         return _control(side.key, model)
     folder = side.package
-    loaded: list[Stylizer] = []
+    loaded: list[Paint] = []
 
     def paint(picture: Image.Image) -> Image.Image:
         from pipeline.inference import Stylizer
+        from pipeline.referring import alone
 
         if not loaded:
-            loaded.append(Stylizer.load(folder, expected=side.key))
+            loaded.append(alone(Stylizer.load(folder, expected=side.key)))
         return loaded[0](picture)
 
     return paint

@@ -397,7 +397,7 @@ def test_the_original_photograph_hangs_in_the_gallery_when_it_is_there(tmp_path:
     (photos / f"{digest}.jpg").write_bytes(data)
     views = [View(digest, photographs(1)[0]), *held_out().photographs[1:]]
     scores = score(painter_of_any_size, HeldOut.of(views, held_out().paintings), SETTINGS, PALETTE)
-    write_gallery(tmp_path / "gallery", painter_of_any_size, scores, photos, 10)
+    write_gallery(tmp_path / "gallery", lambda _name, image: painter_of_any_size(image), scores, photos, 10)
     entries: Iterator[dict[str, Any]] = iter(read_json(tmp_path / "gallery" / "index.json")["pairs"])
     found = {entry["image"]: (entry["width"], entry["height"]) for entry in entries}
     assert found.pop(digest) == (896, 448)

@@ -225,8 +225,11 @@ def test_every_loss_is_computed_in_full_precision_whatever_the_networks_compute_
         "g_smoothness": (output,),
         "q_categorical": (torch.randn(6, 4).bfloat16(), torch.eye(6, 4)),
         "q_gaussian": (torch.randn(6, 2).bfloat16(), torch.zeros(6, 2).bfloat16(), torch.randn(6, 2)),
+        "g_content": (output, photo),
+        "g_style": (output, painting),
+        "e_kinship": (query[:, 0], key[:, 0], 0.1),
     }
-    named = {name: loss for name, loss in vars(losses).items() if name.startswith(("d_", "g_", "q_"))}
+    named = {name: loss for name, loss in vars(losses).items() if name.startswith(("d_", "g_", "q_", "e_"))}
     assert named.keys() == arguments.keys() | {"d_r1"}
     for name, given_ones in arguments.items():
         exact = named[name](*(x.float() if isinstance(x, torch.Tensor) else x for x in given_ones))

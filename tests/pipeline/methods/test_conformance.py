@@ -18,7 +18,8 @@ from pipeline.files import read_json
 from pipeline.inference import build_network
 from pipeline.methods import METHODS, build_method
 from pipeline.methods.base import Batch, Losses, Method
-from pipeline.methods.conditions import NOTHING, Code, Condition, Direction
+from pipeline.methods.conditions import NOTHING, Code, Condition, Direction, Reference
+from pipeline.networks.adain import AdainGenerator
 from pipeline.networks.infogan import InfoganRecogniser
 from pipeline.networks.latent import LatentGenerator
 from pipeline.networks.layers import plain_weights
@@ -58,8 +59,16 @@ def take(trainer: Trainer, step: int) -> Losses:
     return trainer.step(batch, step, step_randomness(0, step))
 
 
+def condition_of(method: Method, count: int) -> Condition:
+    """Return what a method wants to be told of `count` images: nothing, if that is one of its conditions."""
+    if Reference not in method.conditions:
+        return NOTHING
+    images = torch.rand(count, 2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    return Reference(images, torch.tensor([[0.25, 0.75]]).expand(count, 2))
+
+
 def _translate(method: Method) -> None:
-    images = method.translate(torch.rand(3, 3, 16, 24) * 2 - 1)
+    images = method.translate(torch.rand(3, 3, 16, 24) * 2 - 1, condition_of(method, 3))
     assert images.shape == (3, 3, 16, 24)
     assert images.abs().max() <= 1
 
@@ -267,6 +276,8 @@ def _inputs(network: torch.nn.Module) -> tuple[torch.Tensor, ...]:
     if isinstance(network, LatentGenerator):
         return (network.draw(2, torch.Generator().manual_seed(0)),)
     pictures = torch.rand(2, 3, SIDE, SIDE) * 2 - 1
+    if isinstance(network, AdainGenerator):
+        return pictures, torch.rand(1, 3, SIDE, SIDE) * 2 - 1, torch.ones(1), torch.ones(1)
     if isinstance(network, RestorationGenerator) and network.masked:
         return pictures, (torch.rand(2, 1, SIDE, SIDE) > 0.7).float()
     return (pictures,)
@@ -315,6 +326,7 @@ def test_a_recipe_becomes_a_package_with_figures_pictures_and_a_page(name: str, 
         "preview.jpg",
         "manifest.json",
         "trained_on.json",
+        *(["references-dots.jpg"] if FACTS[name].reference else []),
     }  # of these, none is pickle; the graphs were held against torch when they were written
     collections = {"photos", "dots"} if FACTS[name].photographs else {"dots"}
     assert set(read_json(folder / "trained_on.json")) == collections

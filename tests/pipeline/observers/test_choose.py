@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.observers.choose import choose
-from pipeline.observers.weights import Found
+from pipeline.weights import Found
 from tests.pipeline.observers.networks import BlankInception, no_network, save, vgg16_state
 from tests.pipeline.scenes import FakeFeatures
 

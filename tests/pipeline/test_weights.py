@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.files import sha256_file
-from pipeline.observers.weights import CACHED, Found, digest, find, find_weights, load_tensors
 from pipeline.params import Weights
+from pipeline.weights import CACHED, Found, digest, find, find_weights, load_tensors
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_cached_file_that_is_what_its_name_says_is_found(
     content = b"weights"
     (cached / "w").write_bytes(content)
     names = [f"one-{sha256_file(cached / 'w')[:8]}.pth", f"two-{sha256_file(cached / 'w')[:8]}.pth"]
-    monkeypatch.setattr("pipeline.observers.weights.CACHED", {"vgg16": tuple(names)})
+    monkeypatch.setattr("pipeline.weights.CACHED", {"vgg16": tuple(names)})
     (cached / names[second]).write_bytes(content)
     assert find("vgg16", "") == cached / names[second]
 
