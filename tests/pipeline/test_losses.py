@@ -225,6 +225,7 @@ def test_every_loss_is_computed_in_full_precision_whatever_the_networks_compute_
         "g_smoothness": (output,),
         "q_categorical": (torch.randn(6, 4).bfloat16(), torch.eye(6, 4)),
         "q_gaussian": (torch.randn(6, 2).bfloat16(), torch.zeros(6, 2).bfloat16(), torch.randn(6, 2)),
+        "g_path_length": (torch.rand(4).bfloat16(), torch.tensor(0.5)),
         "g_content": (output, photo),
         "g_style": (output, painting),
         "e_kinship": (query[:, 0], key[:, 0], 0.1),
