@@ -83,7 +83,7 @@ def write_gallery(folder: Path, scores: RestorationScores, count: int) -> None:
         pictures = {name: made[grade][index] for name, made in scores.outputs.items()}
         pictures |= {"damaged": as_given(workshop.specimens[grade][index], original), ORIGINAL: original}
         files = {name: written(index, grade, name, pictures[name]) for name in in_order(pictures)}
-        return entry(index, grade) | {"files": files}
+        return entry(index, grade) | {"files": files, "order": list(files)}  # JSON's objects have no order
 
     index = {
         "works": [work(*place) for place in shown],
@@ -107,7 +107,7 @@ def write_sheets(folder: Path, gallery: Path) -> None:
     rows = {
         "overview": [[work[kind] for kind in kinds] for work in index["works"]],
         "worst": [[work[kind] for kind in kinds] for work in index["worst"]],
-        "controls": [list(work["files"].values()) for work in index["compared"]],
+        "controls": [[work["files"][name] for name in work["order"]] for work in index["compared"]],
     }
     for name, names in rows.items():
         save(folder / f"{name}.jpg", grid([[_read(gallery / file) for file in row] for row in names]))

@@ -216,6 +216,7 @@ def test_every_loss_is_computed_in_full_precision_whatever_the_networks_compute_
         "g_patch_nce": (query, key, 0.07),
         "g_identity": (output, painting),
         "g_cycle": (output, photo),
+        "g_restored": (output, painting, (photo[:, :1] > 0).bfloat16()),
         "g_structure": (output, photo),
         "g_texture": (output, painting, texture),
         "g_palette": (output, painting, palette),
