@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -115,7 +116,8 @@ def _stylize(task: Task) -> Draft:
         gallery.write_sheets(folder / "sheets", folder / "gallery")
         paintings = [view.pixels for view in images.paintings]
         spectra.write_spectra(folder / "gallery", scores.outputs[MODEL], paintings, scores.outputs["photograph"])
-        task.look(folder, heat.of_stylizer(workspace, task.recipe.style, stylizer, images))
+        back = None if stylizer.reverse is None else partial(stylizer, reverse=True)
+        task.look(folder, heat.of_outputs(workspace, task.recipe.style, images, scores.outputs[MODEL], back))
         write_atomic(folder / "model_card.md", model_card.write(metrics, stylizer.config, task.recipe))
 
     return draft

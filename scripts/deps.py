@@ -48,6 +48,5 @@ def _mended_stage(text: str, root: Path) -> str:
     return "".join([*lines[: code[0]], *(f"{indent}- {name}\n" for name in files), *kept])
 
 
-
 if __name__ == "__main__":
     print("dvc.yaml: code dependencies written anew" if main() else "dvc.yaml: nothing to change")

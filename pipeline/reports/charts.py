@@ -221,7 +221,7 @@ def lines(drawn: Sequence[Line], description: str, ticks: Mapping[float, str]) -
     ys = [y for line in drawn for _, y in line.points]
     low, high = min(ys), max(ys)
     xs = [x for x, _ in drawn[0].points]
-    left, top, bottom = 40, 10, _LINES_HEIGHT - 20 * len(drawn) - 30
+    left, top, bottom = 46, 10, _LINES_HEIGHT - 20 * len(drawn) - 30
 
     def across(x: float) -> float:
         return round(left + (x - xs[0]) / ((xs[-1] - xs[0]) or 1) * (_WIDTH - left), 1)

@@ -15,17 +15,15 @@ from pipeline.discriminators import Discriminator, of_training
 from pipeline.files import read_json, write_json
 from pipeline.heat_map import heat_map, limit_of, overlay
 from pipeline.images import grid
-from pipeline.inference import Stylizer
 from pipeline.metrics.references import Pixels
 from pipeline.params import Params
-from pipeline.referring import Named, named
 from pipeline.reports.charts import heat_legend
 from pipeline.reports.figures import percent, short
 from pipeline.reports.gallery import photograph_titles, save
 from pipeline.reports.samples import enlarged
 from pipeline.reports.sources import MODEL
 from pipeline.restoring import RestorationScores
-from pipeline.scoring import HeldOut
+from pipeline.scoring import HeldOut, Stylize, View
 from pipeline.workspace import PHOTOS, Workspace
 
 FILE = "heat.json"
@@ -47,34 +45,26 @@ class Exhibit:
     picture: Image.Image
 
 
-def of_stylizer(workspace: Workspace, style: str, stylizer: Stylizer, images: HeldOut) -> dict[str, list[Exhibit]]:
+def of_outputs(
+    workspace: Workspace, style: str, images: HeldOut, outputs: Sequence[Pixels], back: Stylize | None
+) -> dict[str, list[Exhibit]]:
     """Return what the discriminators of a model that repaints are shown, the first by hash: outputs, real paintings.
 
-    The judge of a way back is shown photographs made of paintings, and real ones.
+    Args:
+        workspace: for the names that people gave the images.
+        style: of the paintings.
+        images: held out.
+        outputs: of the model, in the order of the photographs.
+        back: the way to photographs, if the model has learnt it: its judge is shown what becomes of paintings, and
+            real photographs.
     """
-    held = {
-        kind: [
-            (view.name, titles.get(view.name, view.name[:12]), Image.fromarray(view.pixels))
-            for view in sorted(views, key=lambda view: view.name)
-        ]
-        for kind, views, titles in (
-            ("photograph", images.photographs, photograph_titles(workspace.collection(PHOTOS))),
-            ("painting", images.paintings, photograph_titles(workspace.collection(style))),
-        )
-    }
-
-    def made(source: str, paint: Named) -> list[Exhibit]:
-        return [
-            Exhibit(f"{title}, by the model", paint(name, picture)) for name, title, picture in held[source][:_MADE]
-        ]
-
-    def real(kind: str) -> list[Exhibit]:
-        return [Exhibit(f"{title}, a held-out {kind}", picture) for _, title, picture in held[kind][:_REAL]]
-
-    shown = {"painting": [*made("photograph", named(stylizer)), *real("painting")]}
-    if stylizer.reverse is not None:
-        back = made("painting", lambda _, picture: stylizer(picture, reverse=True))
-        shown["photograph"] = [*back, *real("photograph")]
+    made = [View(view.name, output) for view, output in zip(images.photographs, outputs, strict=True)]
+    photographs, painted = (_by_hash(views, workspace.collection(PHOTOS)) for views in (images.photographs, made))
+    paintings = _by_hash(images.paintings, workspace.collection(style))
+    shown = {"painting": _made(painted) + _real(paintings, "painting")}
+    if back is not None:
+        returned = [Exhibit(one.title, back(one.picture)) for one in paintings[:_MADE]]
+        shown["photograph"] = _made(returned) + _real(photographs, "photograph")
     return shown
 
 
@@ -142,6 +132,20 @@ def heat(folder: Path) -> dict[str, Any] | None:
         for number, group in enumerate(found["groups"])
     ]
     return {"missing": found["missing"], "groups": groups}
+
+
+def _by_hash(views: Sequence[View], collection: Path) -> list[Exhibit]:
+    titles = photograph_titles(collection)
+    ordered = sorted(views, key=lambda view: view.name)
+    return [Exhibit(titles.get(view.name, view.name[:12]), Image.fromarray(view.pixels)) for view in ordered]
+
+
+def _made(exhibits: Sequence[Exhibit]) -> list[Exhibit]:
+    return [Exhibit(f"{one.title}, by the model", one.picture) for one in exhibits[:_MADE]]
+
+
+def _real(exhibits: Sequence[Exhibit], kind: str) -> list[Exhibit]:
+    return [Exhibit(f"{one.title}, a held-out {kind}", one.picture) for one in exhibits[:_REAL]]
 
 
 def _group(folder: Path, discriminator: Discriminator, shown: Sequence[Exhibit]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.metrics.spectrum import decibels, pattern, spectrum
-from tests.pipeline.scenes import noisy, paintings, photographs
+from tests.pipeline.scenes import blurred, noisy, paintings, photographs
 
 SIDE = 64
 
@@ -57,6 +57,17 @@ def test_a_mesh_is_found_at_its_wavelength_and_told_from_none(every: int, wavele
     assert found[1] > 3
     assert pattern(natural, natural) is None
     assert pattern(spectrum([noisy(picture, 10.0, i) for i, picture in enumerate(photographs())]), photos) is None
+
+
+def test_a_faint_mesh_where_pictures_have_next_to_nothing_is_not_told() -> None:
+    """As of a blurred model, whose finest grain is the rounding of its pixels."""
+    faint = [blurred(picture, 3.0).astype(int) for picture in photographs()]
+    for picture in faint:
+        picture[::2] += 1
+    found = spectrum([picture.clip(0, 255).astype(np.uint8) for picture in faint])
+    natural = spectrum(paintings())
+    assert (found.peak / natural.peak)[SIDE // 2 - 1] > 3
+    assert pattern(found, natural) is None
 
 
 def test_a_checkerboard_of_single_pixels_lies_in_the_corner() -> None:
