@@ -18,7 +18,7 @@ from pipeline.export import export_onnx
 from pipeline.files import read_json, sha256_file, staged_directory, write_atomic, write_json
 from pipeline.inference import build_network, description_of, generator_weights, package_digest
 from pipeline.networks.layers import plain_weights
-from pipeline.packing import packer_of
+from pipeline.packers import packer_of
 from pipeline.recipes import load_book, recipe_params
 from pipeline.workspace import Workspace
 
