@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pipeline.networks.dcgan import doublings
 from pipeline.networks.equalised import EqualisedConv, EqualisedLinear, ModulatedConv, StyledLayer
@@ -21,6 +22,7 @@ from pipeline.networks.resampling import Fir
 
 _FIRST = 4  # px
 _MEMORY = 0.995  # of the mean latent, a step
+_MAPS = 8  # noise maps a layer keeps: an image's own is a mixture of them
 
 
 class Mapping(nn.Sequential):
@@ -54,24 +56,30 @@ class Synthesis(nn.Module):
         self.fir = Fir(3)
         self.sides = [_FIRST * 2 ** ((number + 1) // 2) for number in range(len(layers))]
         for number, size in enumerate(self.sides):
-            self.register_buffer(f"noise_{number}", torch.randn(1, 1, size, size))
+            self.register_buffer(f"noise_{number}", torch.randn(_MAPS, size, size))
 
     @property
     def depth(self) -> int:
         """How many latents an image has: one a layer, and one of the last colours."""
         return len(self.layers) + 1
 
-    def forward(self, latents: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+    def noise(self, shares: Tensor) -> list[Tensor]:
+        """Return noise (N, 1, s, s) for every layer: the network's own maps in shares (N, maps) of unit length."""
+        kept = [self.get_buffer(f"noise_{number}") for number in range(len(self.layers))]
+        return [
+            (shares @ maps.flatten(1)).view(-1, 1, size, size) for maps, size in zip(kept, self.sides, strict=True)
+        ]
+
+    def forward(self, latents: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """Return images (N, 3, side, side), of which the range is learnt.
 
         Args:
             latents: (N, depth, latent).
-            noise: (N, 1, s, s) for every layer, s as in `sides`; without, the network's own, the same for all images.
+            noise: (N or 1, 1, s, s) for every layer, s as in `sides`.
         """
-        given = [self.get_buffer(f"noise_{number}") for number in range(len(self.layers))] if noise is None else noise
         x: Tensor = self.constant
         image: Tensor | None = None
-        for number, (layer, own) in enumerate(zip(self.layers, given, strict=True)):
+        for number, (layer, own) in enumerate(zip(self.layers, noise, strict=True)):
             x = layer(x, latents[:, number], own)
             if number % 2 == 0:  # the last layer of a resolution
                 colour = self.colours[number // 2](x, latents[:, number + 1])
@@ -84,12 +92,14 @@ class StyleGenerator(LatentGenerator):
     """Latents w to images. What it is given is w and not z: the mapping network stands in `draw`.
 
     In w lies what there is to ask for: truncation, and the way between two images, which is a straight line there.
-    All images get the same noise, which the network keeps: a latent alone decides its image, here and in an ONNX
-    graph.
+    A latent alone decides its image, here and in an ONNX graph: the noise of its layers is a mixture of maps that the
+    network keeps, by where the latent lies as seen from the mean. So it differs from image to image, changes smoothly
+    on the way between two, and is none in the mean image.
     """
 
     truncates: ClassVar[bool] = True
     mean: Tensor
+    mixing: Tensor
 
     def __init__(
         self,
@@ -115,6 +125,7 @@ class StyleGenerator(LatentGenerator):
         self.mapping = Mapping(latent, layers, rate)
         self.synthesis = Synthesis(latent, side, channels, most)
         self.register_buffer("mean", torch.zeros(latent))
+        self.register_buffer("mixing", torch.randn(latent, _MAPS))
 
     @torch.no_grad()
     def draw(self, count: int, draw: torch.Generator) -> Tensor:
@@ -136,9 +147,10 @@ class StyleGenerator(LatentGenerator):
         self.mean.lerp_(mean, 1 - _MEMORY)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Return images (N, 3, side, side) in [-1, 1] of latents w (N, latent), with the network's own noise."""
+        """Return images (N, 3, side, side) in [-1, 1] of latents w (N, latent)."""
         every = latents[:, None].expand(-1, self.synthesis.depth, -1)
-        images: Tensor = self.synthesis(every)
+        noise = self.synthesis.noise(F.normalize((latents - self.mean) @ self.mixing))
+        images: Tensor = self.synthesis(every, noise)
         return images.clamp(-1, 1)
 
 

@@ -225,18 +225,46 @@ def test_the_way_between_two_latents_is_straight() -> None:
     torch.testing.assert_close(generator.between(a, b, 0.25), 0.75 * a + 0.25 * b)
 
 
-def test_a_latent_alone_decides_its_image_and_each_layer_has_a_latent_of_its_own() -> None:
-    generator = small(8)
+def noisy(side: int) -> StyleGenerator:
+    generator = small(side)
     with torch.no_grad():
         for layer in generator.synthesis.layers:
             layer.strength.fill_(0.5)
-    latents = generator.draw(2, torch.Generator().manual_seed(3))
+    return generator
+
+
+def test_a_latent_alone_decides_its_image() -> None:
+    generator = noisy(8)
+    latents = generator.draw(3, torch.Generator().manual_seed(3))
     torch.testing.assert_close(generator(latents)[1:], generator(latents[1:]), rtol=1e-4, atol=1e-5)
-    every = latents[:1, None].repeat(1, generator.synthesis.depth, 1)
-    plain = generator.synthesis(every)
-    for number in range(generator.synthesis.depth):
+
+
+def test_noise_is_the_images_own_of_unit_variance_and_none_in_the_mean_image() -> None:
+    generator = noisy(64)
+    directions = F.normalize(torch.randn(200, 8))
+    finest = generator.synthesis.noise(directions)[-1].squeeze(1)
+    assert finest.shape == (200, 64, 64)
+    assert float(finest.mean()) == pytest.approx(0, abs=0.03)
+    assert float(finest.std()) == pytest.approx(1, abs=0.03)
+    others = ~torch.eye(200, dtype=torch.bool)
+    alike = torch.corrcoef(finest.flatten(1))[others]
+    torch.testing.assert_close(alike, (directions @ directions.T)[others], atol=0.1, rtol=0)
+    every = generator.mean.expand(1, generator.synthesis.depth, -1)
+    silent = [torch.zeros(1, 1, side, side) for side in generator.synthesis.sides]
+    torch.testing.assert_close(generator(generator.mean[None]), generator.synthesis(every, silent).clamp(-1, 1))
+
+
+def test_each_layer_has_a_latent_and_noise_of_its_own() -> None:
+    generator = noisy(8)
+    synthesis = generator.synthesis
+    latents = generator.draw(2, torch.Generator().manual_seed(3))
+    every = latents[:1, None].repeat(1, synthesis.depth, 1)
+    silent = [torch.zeros(1, 1, side, side) for side in synthesis.sides]
+    plain = synthesis(every, silent)
+    for number in range(synthesis.depth):
         changed = every.clone()
         changed[:, number] = latents[1]
-        assert float((generator.synthesis(changed) - plain).detach().abs().max()) > 1e-4, number
-    noise = [torch.randn(1, 1, side, side) for side in generator.synthesis.sides]
-    assert float((generator.synthesis(every, noise) - plain).detach().abs().max()) > 1e-4
+        assert float((synthesis(changed, silent) - plain).detach().abs().max()) > 1e-4, number
+    for number in range(len(silent)):
+        noise = [torch.ones_like(given) if i == number else given for i, given in enumerate(silent)]
+        assert float((synthesis(every, noise) - plain).detach().abs().max()) > 1e-4, number
