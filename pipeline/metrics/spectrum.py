@@ -16,7 +16,6 @@ Pixels = NDArray[np.uint8]
 _LUMA = (0.299, 0.587, 0.114)
 _FLOOR = 1e-3  # of a squared level of 255: below it there is rounding alone
 _CALM = 3  # cycles a picture; what is coarser is composition, and has peaks of its own
-_FAINT = 0.25  # of the power of natural pictures: a pattern in less is not told
 _ALIKE = 3.0  # times the peak of natural pictures: from here on it is told
 
 
@@ -71,12 +70,12 @@ def pattern(one: Spectrum, *natural: Spectrum) -> tuple[float, float] | None:
     Of a pattern's frequencies it is the coarsest, at which it repeats itself; the others are multiples.
 
     Returns:
-        None where no ring's peak is three times the largest of `natural`, or only where there is less than a quarter
-        of their power: next to nothing may have any direction, and nobody sees it.
+        None where no ring's peak is three times the largest of `natural`, or only where even the peak has less power
+        than theirs: next to nothing may have any direction, and nobody sees it.
     """
     times = one.peak / np.max([each.peak for each in natural], axis=0)
     beside = np.maximum(np.append(times[1:], 0), np.insert(times[:-1], 0, 0))
-    seen = one.power >= _FAINT * np.max([each.power for each in natural], axis=0)
+    seen = one.peak * one.power >= np.max([each.peak * each.power for each in natural], axis=0)
     plain = np.flatnonzero((times >= _ALIKE) & (times >= beside) & seen)
     plain = plain[plain >= _CALM]
     if not len(plain):
