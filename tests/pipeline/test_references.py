@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import evaluate, group, held_out, judge, package, train
+from pipeline import cli, evaluate, group, held_out, judge, package, train
 from pipeline.export import PARITY
 from pipeline.files import read_json
 from pipeline.images import to_tensor
@@ -155,6 +155,41 @@ def test_files_are_painted_after_reference_files(stylizer: Stylizer, tmp_path: P
         read_references([tmp_path / "none.png"], limits)
     with pytest.raises(ValueError, match="a reference cannot be read"):
         read_references([tmp_path / "text.png"], limits)
+
+
+def test_the_command_takes_references_weights_and_a_style(
+    studio: Workspace,
+    stylizer: Stylizer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, seed in (("in", 0), ("a", 1), ("b", 2)):
+        photo(seed=seed).save(f"{name}.png")
+
+    def run(*options: str) -> int:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["stylize", "in.png", "out.png", "--model", str(studio.package("many")), *options])
+        return int(ended.value.code or 0)
+
+    mixed = ["--reference", "a.png", "--reference", "b.png", "--weight", "1", "--weight", "3"]
+    assert run(*mixed, "--strength", "0.5") == 0
+    wanted = stylizer(photo(), reference=[photo(seed=1), photo(seed=2)], weights=[1, 3], strength=0.5)
+    with Image.open("out.png") as painted:
+        assert same(painted, wanted)
+    assert run("--style", "lines") == 0
+    capsys.readouterr()
+    for options, said in (
+        ([], "paints after reference pictures, and none was given"),
+        (mixed[:-2], "there are 1 weights for 2 references"),
+        (["--style", "rain"], "has not learnt the style 'rain'"),
+        (["--reference", "none.png"], "none.png: no such file"),
+    ):
+        assert run(*options) == 2
+        error = capsys.readouterr().err.splitlines()
+        assert len([line for line in error if line.startswith("error: ")]) == 1
+        assert said in error[-1]
 
 
 def test_a_photograph_is_always_asked_after_the_same_reference(stylizer: Stylizer) -> None:
