@@ -31,6 +31,7 @@ from scripts.test_full import commit
 RESULT = ROOT / "benchmarks" / "results" / "ablation.md"
 SHEET = ROOT / "docs" / "images" / "ablation.jpg"
 STYLES = ("impasto", "ink")
+_WIDEST = 1200  # px, of the sheet
 _NO_STATISTICS = {"texture": 0.0, "palette": 0.0, "contrast": 0.0}
 ROWS: Mapping[str, Mapping[str, Any]] = {
     "full": {},
@@ -84,8 +85,9 @@ def _write(out: Path, picture: Path, tables: Sequence[Table], steps: int) -> Non
     )
     write_atomic(out, "\n".join([head, *map(markdown, tables)]))
     if built_in := [table for table in tables if table.style in sample_data.STYLES]:
-        data = io.BytesIO()
-        sheet(built_in).save(data, "JPEG", quality=88)
+        data, shown = io.BytesIO(), sheet(built_in)
+        shown.thumbnail((_WIDEST, _WIDEST))  # for a page
+        shown.save(data, "JPEG", quality=88)
         write_atomic(picture, data.getvalue())
 
 
