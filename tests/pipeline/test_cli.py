@@ -261,4 +261,4 @@ def test_a_second_recipe_is_added_by_a_command(workspace: Path, capsys: pytest.C
     assert f"next: atelier -C {workspace} retrain ink-noise" in _plain(capsys.readouterr().out)
     assert "method: dcgan" in (workspace / "recipes.yaml").read_text()
     told = _error(capsys, "-C", workspace, "recipe", "add", "x", "--method", "gan", "--style", "ink")
-    assert "unknown method 'gan'; choose one of cut, fastcut, cyclegan, dcgan" in told
+    assert "unknown method 'gan'; choose one of cut, fastcut, cyclegan, adain, dcgan" in told
