@@ -311,7 +311,7 @@ def test_a_second_recipe_of_a_style_leaves_everything_else_to_the_letter(tmp_pat
     assert load_book(workspace).recipe("oil-styles").overrides == FACTS["stylegan2"].overrides
     with pytest.raises(ValueError, match="there is a recipe 'oil' already, of cut"):
         add_recipe(workspace, "oil", "dcgan", "oil")
-    with pytest.raises(ValueError, match=r"unknown method 'gann'; choose one of cut, fastcut, cyclegan"):
+    with pytest.raises(ValueError, match=r"'gann'; choose one of cut, fastcut, cyclegan, adain, dcgan"):
         add_recipe(workspace, "other", "gann", "oil")
     with pytest.raises(ValueError, match="style 'ink' is not in"):
         add_recipe(workspace, "other", "dcgan", "ink")
