@@ -51,10 +51,14 @@ class DcganMethod(Method):
     def step(self, batch: Batch, step: int, draw: torch.Generator) -> Losses:
         """Return the losses of generator and discriminator; see `Method.step`."""
         paintings = self._small(batch)
-        outputs = self.generator(self.generator.draw(batch.size, draw))
+        outputs = self.generator(self._latents(batch.size, draw))
         # One pass each: in one, batch normalisation would tell the discriminator which half an image lies in.
         real, fake = self.discriminator(paintings), self.discriminator(outputs)
         return self._play(paintings, outputs, real, fake, draw)
+
+    def _latents(self, count: int, draw: torch.Generator) -> Tensor:
+        """Return this process's part of the latents that are drawn for the whole team."""
+        return self.generator.draw(count * self.team.size, draw).chunk(self.team.size)[self.team.rank]
 
     def _small(self, batch: Batch) -> Tensor:
         return shrink(batch.paintings, self.settings.side).requires_grad_(self.settings.r1 > 0)

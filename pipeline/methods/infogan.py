@@ -40,7 +40,7 @@ class InfoganMethod(DcganMethod):
     def step(self, batch: Batch, step: int, draw: torch.Generator) -> Losses:
         """Return the losses of both players, see `DcganMethod.step`, each with that of not knowing the codes."""
         paintings = self._small(batch)
-        latents = self.generator.draw(batch.size, draw)
+        latents = self._latents(batch.size, draw)
         outputs = self.generator(latents)
         # Of paintings no code is asked: they have none.
         real, told = self.discriminator(paintings), self.discriminator(outputs, told=True)

@@ -9,8 +9,12 @@ import torch
 from torch import nn
 
 from pipeline import losses
+from pipeline.distributed import Team
+from pipeline.methods import build_method
+from pipeline.methods.base import Batch
 from pipeline.networks.dcgan import DcganDiscriminator, DcganGenerator, initialise
 from pipeline.networks.latent import spherical
+from tests.pipeline.training import smoke_params
 
 
 def parameters(network: nn.Module) -> int:
@@ -65,6 +69,19 @@ def test_weights_begin_as_the_paper_says() -> None:
     assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.02)
     norms = torch.cat([m.weight.detach() for m in generator.modules() if isinstance(m, nn.BatchNorm2d)])
     assert float(norms.mean()) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["dcgan", "infogan"])
+def test_two_processes_make_together_the_images_that_one_would(name: str) -> None:
+    method = build_method(name, smoke_params())
+    seen: list[torch.Tensor] = []
+    method.networks["generator"].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    for team, count in ((Team(), 4), (Team(0, 2), 2), (Team(1, 2), 2)):
+        method.team = team
+        method.step(Batch(None, torch.zeros(count, 3, 16, 16)), 0, torch.Generator().manual_seed(0))
+    whole, first, second = seen
+    assert torch.equal(whole, torch.cat([first, second]))
+    assert not torch.equal(first, second)
 
 
 def test_r1_is_half_the_squared_slope_at_real_images() -> None:
