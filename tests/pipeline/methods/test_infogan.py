@@ -133,7 +133,7 @@ class Paintings:
 
 def test_images_come_to_reveal_their_code_when_that_counts() -> None:
     torch.set_num_threads(1)
-    assert unknown(1.0) < 0.3 * math.log(3)
+    assert unknown(1.0) < 0.5 * math.log(3)
     assert unknown(0.0) > 0.7 * math.log(3)
 
 
