@@ -290,6 +290,6 @@ def test_fewer_samples_tell_the_same_within_their_noise(loss: str) -> None:
     colours = torch.nn.functional.normalize(torch.randn(16, 3, generator=DRAW), dim=1).view(16, 3, 1, 1)
     given: dict[str, tuple[torch.Tensor, ...]] = {"texture": (directions.view(16, 1, 5, 5),), "palette": (colours,)}
     compute = getattr(losses, f"g_{loss}")
-    every, few = (compute(one, other, *given.get(loss, ()), most=most).item() for most in (None, 4000))
-    assert few == pytest.approx(every, rel=0.15)
+    every, few = (compute(one, other, *given.get(loss, ()), most=most).item() for most in (None, 500))
+    assert few == pytest.approx(every, rel=0.3)
     assert compute(one, one, *given.get(loss, ()), most=500).item() == pytest.approx(0, abs=1e-6)
