@@ -363,11 +363,22 @@ def test_a_served_model_that_restores_takes_a_mask_and_keeps_the_rest_exact(plac
 
 
 @pytest.mark.parametrize(
-    ("task", "takes"), [("stylize", {"image"}), ("generate", {"seed"}), ("restore", {"image", "mask"})]
+    ("config", "takes", "options"),
+    [
+        ({}, {"image"}, {"strength", "preserve_color", "reverse"}),  # of before there were tasks
+        (
+            {"task": "stylize", "reference": True},
+            {"image"},
+            {"strength", "preserve_color", "reverse", "reference", "style"},
+        ),
+        ({"task": "generate"}, {"seed"}, {"truncation"}),
+        ({"task": "restore"}, {"image", "mask"}, set()),
+    ],
 )
-def test_the_signature_is_that_of_the_task(task: str, takes: set[str]) -> None:
-    signature = registry._signature(task)
+def test_the_signature_is_that_of_the_task(config: dict[str, object], takes: set[str], options: set[str]) -> None:
+    signature = registry._signature(config)
     assert set(signature.inputs.input_names()) == takes
+    assert {option.name for option in signature.params or []} == options
     assert signature.outputs.input_names() == ["image"]
 
 
