@@ -19,6 +19,7 @@ from pipeline.params import Gate
 from pipeline.sanity import JUDGED, problems
 from pipeline.scoresheet import Estimate, ScoreSheet, Tree
 
+_FOLLOWS = "reference/closer"
 _PALETTE, _TEXTURE, _LUMINANCE = "style/palette", "style/texture_swd", "judge/luminance"
 
 
@@ -50,6 +51,7 @@ def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree |
       above the upper bound of held-out paintings': what deceives better than paintings plays to the judge;
     - palette: photograph - model of `style/palette` has its upper bound not below 0;
     - copies: `memorisation/nearest_train` is at least `COPY`, and at most `MOST_COPIED` of the outputs are nearer;
+    - reference, of a model of several styles: more than by chance outputs come nearest to their reference's style;
     - sane: nothing is wrong with figures, controls, outputs and numbers of images: see `sanity`;
     - champion, and anchor if one is given: see `_against`.
 
@@ -74,6 +76,7 @@ def _stylize_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate, a
         _palette(sheet),
         copies(sheet),
         _sane(sheet, settings),
+        *([_follows(sheet)] if sheet.has(_FOLLOWS) else []),
         against("champion", sheet, comparison, settings),
     ]
     if anchor is not None:
@@ -203,6 +206,16 @@ def _palette(sheet: ScoreSheet) -> Rule:
     word = "closer to" if found.low > 0 else "not clearly farther from"
     sentence = f"The model's palette is {word} the paintings than the photographs' own: closer by {found}{told}."
     return Rule("palette", True, sentence, found.high, 0.0)
+
+
+def _follows(sheet: ScoreSheet) -> Rule:
+    """Return whether outputs come nearest to the style of their reference more often than by chance."""
+    found, chance = sheet.estimate(_FOLLOWS), sheet.value(_FOLLOWS, "photograph")
+    if found is None or chance is None:
+        return Rule("reference", False, "How often outputs follow their references was not measured.")
+    told = f"{found} of the outputs come nearest to the style of their reference; chance is {chance:.3g}"
+    word = "" if found.low > chance else "The model does not follow its references: "
+    return Rule("reference", found.low > chance, f"{word}{told}.", found.low, chance)
 
 
 def _sane(sheet: ScoreSheet, settings: Gate) -> Rule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.gate_rules import Rule, against, scores
-from pipeline.metrics import DECISIVE, ORIGINAL, metric
+from pipeline.metrics import DECISIVE, UNLEARNT, metric
 from pipeline.params import Gate
 from pipeline.sanity import problems
 from pipeline.scoresheet import Estimate, ScoreSheet, Tree
@@ -16,7 +16,8 @@ _COMPARED = {"restored/psnr": "psnr", "restored/ssim": "ssim"}
 def restoration_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate, anchor: Tree | None) -> list[Rule]:
     """Return the outcome of every rule; differences are paired, intervals 95 %.
 
-    - one a control but the original: the model is better in both decisive figures, by an interval that leaves out 0;
+    - one a control that has not learnt (`UNLEARNT`), measured or not: the model is better in both decisive figures,
+      by an interval that leaves out 0;
     - sane: nothing is wrong with figures, controls, outputs and numbers of artworks: see `sanity`;
     - champion, and anchor if one is given: as for models that repaint, in PSNR and SSIM.
 
@@ -29,9 +30,7 @@ def restoration_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate
     decisive = DECISIVE.get(sheet.restores)
     if decisive is None:
         return [Rule("sane", False, f"Nothing is known of restoring by {sheet.restores!r}.")]
-    rules = [_better(sheet, control, decisive) for control in sheet.controls() if control != ORIGINAL]
-    if not rules:
-        rules = [Rule("controls", False, "There is no control that it could be better than.")]
+    rules = [_better(sheet, control, decisive) for control in UNLEARNT[sheet.restores]]
     rules += [_sane(sheet, settings), against("champion", sheet, comparison, settings, _COMPARED, "restored/psnr")]
     if anchor is not None:
         gentle = replace(settings, mode="not_worse")

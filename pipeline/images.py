@@ -91,6 +91,33 @@ def decode(source: Path | bytes, limits: Limits) -> Decoded:
                 raise Refused(refusal.code, refusal.detail, extension) from refusal
 
 
+def decode_mask(source: Path | bytes, limits: Limits) -> Image.Image:
+    """Return a mask as mode L, white where it says so: transparency shows black, and one colour all over is allowed.
+
+    As upright and as safely decoded as an image by `decode`.
+
+    Raises:
+        Refused: see `decode`; its detail says that the mask is meant.
+    """
+    try:
+        with _stream(source, limits) as stream, identify(stream)[0] as image:
+            _check_size(*image.size, limits)
+            _check_kind(image)
+            try:
+                turn = _turn(image, [])
+                image.load()
+                layer = (_eight_bits(image) if image.mode.startswith("I") else image).convert("LA")
+            except (Refused, MemoryError):
+                raise
+            except Exception as error:  # as in `_decode_opened`
+                raise load_failure(error) from error
+    except Refused as refusal:
+        raise Refused(refusal.code, f"of the mask: {refusal.detail}", refusal.extension) from refusal
+    light, alpha = layer.split()
+    mask = ImageChops.multiply(light, alpha)
+    return mask if turn is None else mask.transpose(turn)
+
+
 def decode_strictly(source: Path | bytes, limits: Limits) -> Decoded:
     """Return an image as `decode` does, and refuse a part of a file that claims more pixels than `limits` allow.
 

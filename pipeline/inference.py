@@ -251,7 +251,7 @@ def references_file(style: str) -> str:
 
 def read_references(package: Path, style: str) -> tuple[Image.Image, ...]:
     """Return the references of a style that a package holds."""
-    with Image.open(package / references_file(style)) as stored:
+    with Image.open(package / references_file(style), formats=["JPEG"]) as stored:
         strip = stored.convert("RGB")
     side = strip.height
     return tuple(strip.crop((left, 0, left + side, side)) for left in range(0, strip.width, side))

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pipeline.images import Limits, Refused, decode
+from pipeline.images import Limits, Refused, decode, decode_mask
 from pipeline.stylize import Result, sources, target_of, write
 
 if TYPE_CHECKING:
     from pipeline.restoration import Restorer
+
+_EXACT = {".png", ".tif", ".tiff"}  # formats that give every pixel back
 
 Pairs: TypeAlias = Sequence[tuple[Path, Path | None]]
 """Pictures, each with its mask if there is one."""
@@ -47,6 +49,19 @@ def _mask_of(name: Path, masks: Path) -> Path:
     return same[0]
 
 
+def _target(source: Path, mask: Path | None, given: Path, out: Path) -> Path:
+    """Return where a restored picture goes: with a mask, in a format that keeps what it does not name."""
+    target = target_of(source, given, out)
+    if mask is None or target.suffix.lower() in _EXACT:
+        return target
+    if target == out:
+        raise ValueError(
+            f"{out}: {target.suffix} changes every pixel, also those that the mask does not name; choose a name that "
+            f"ends in .png or .tif"
+        )
+    return target.with_suffix(".png")
+
+
 def restore(restorer: Restorer, found: Pairs, given: Path, out: Path, limits: Limits) -> Iterator[Result]:
     """Restore pictures into `out`, one file at a time; one that cannot be read or written is reported, not fatal.
 
@@ -58,17 +73,20 @@ def restore(restorer: Restorer, found: Pairs, given: Path, out: Path, limits: Li
         limits: of what is safe to decode.
 
     Raises:
-        ValueError: masks that are missing, not wanted or of another size, or `out` will not do.
+        ValueError: masks that are missing, not wanted or of another size, or `out` will not do: also where its format
+            would change what the mask does not name.
     """
     for _, mask in found:
         restorer.check(mask is not None)
     if given.is_dir() and out.is_file():
         raise ValueError(f"{out} is a file; a folder of pictures needs a folder to go to")
-    targets = [target_of(source, given, out) for source, _ in found]
+    targets = [_target(source, mask, given, out) for source, mask in found]
+    if twice := sorted({target for target in targets if targets.count(target) > 1}):
+        raise ValueError(f"{twice[0]} would be written for two pictures; give them names that differ")
     for (source, mask), target in zip(found, targets, strict=True):
         try:
             picture = decode(source, limits).image
-            lost = None if mask is None else decode(mask, limits).image
+            lost = None if mask is None else decode_mask(mask, limits)
             write(target, restorer(picture, lost))
         except Refused as error:
             yield Result(source, target, str(error))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
     from PIL.Image import Image
 
+    from pipeline.images import Limits
+
 MAX_BYTES = 64_000_000  # of one encoded image; MLflow's server has no limit of its own
 MAX_PIXELS = 50_000_000
 
@@ -105,7 +107,7 @@ def _restore(package: Path) -> Answer:
         del options
         masks = rows["mask"] if "mask" in rows else [None] * len(rows)
         return [
-            restorer(_decoded(image), _decoded(mask) if isinstance(mask, str) and mask else None)
+            restorer(_decoded(image), _decoded_mask(mask) if isinstance(mask, str) and mask else None)
             for image, mask in zip(rows["image"], masks, strict=True)
         ]
 
@@ -118,16 +120,30 @@ _ANSWERS: Mapping[str, Callable[[Path], Answer]] = MappingProxyType(
 
 
 def _decoded(text: str) -> Image:
-    from pipeline.images import Limits, decode
+    from pipeline.images import decode
 
-    limits = Limits(min_side=1, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, max_aspect=100)
+    return decode(_bytes(text), _limits()).image
+
+
+def _decoded_mask(text: str) -> Image:
+    from pipeline.images import decode_mask
+
+    return decode_mask(_bytes(text), _limits())
+
+
+def _limits() -> Limits:
+    from pipeline.images import Limits
+
+    return Limits(min_side=1, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, max_aspect=100)
+
+
+def _bytes(text: str) -> bytes:
     if len(text) > MAX_BYTES * 4 // 3 + 4:
         raise ValueError(f"an image has more than {MAX_BYTES} bytes; send a smaller one")
     try:
-        encoded = base64.b64decode(text, validate=True)
+        return base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise ValueError(f"an image is not base64: {error}") from error
-    return decode(encoded, limits).image
 
 
 def _encoded(image: Image) -> str:

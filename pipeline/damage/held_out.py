@@ -42,7 +42,8 @@ class Wear:
         """Return that of a package, from its config."""
         tree = config["training"][config["method"]]
         settings = tree["damage"]
-        return Wear(tree["task"], tree["scale"], Damage(**{**settings, "sizes": tuple(settings["sizes"])}))
+        scale = tree["scale"] if tree["task"] == "super_resolution" else 1  # else it is the last one's who asked
+        return Wear(tree["task"], scale, Damage(**{**settings, "sizes": tuple(settings["sizes"])}))
 
     @property
     def grades(self) -> tuple[str, ...]:

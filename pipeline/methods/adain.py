@@ -68,7 +68,8 @@ class AdainMethod(Method):
 
     In training every photograph of a batch has the painting beside it as its reference, so a recipe of many styles
     learns all of them. Two processes with half a batch each compute what one computes with the whole, but for
-    `kinship`, which looks for kin in a process's own images alone.
+    `kinship`, which looks for kin in a process's own images alone, and for texture and palette, whose random
+    directions are the same in each process.
     """
 
     task: ClassVar[Task] = "stylize"

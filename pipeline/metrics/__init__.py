@@ -356,6 +356,15 @@ DECISIVE: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """What a model must be better in than all that restores without having learnt, by what it restores."""
 
+UNLEARNT: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "inpaint": ("damaged", "smooth", "telea", "navier_stokes"),
+        "restore": ("damaged",),
+        "super_resolution": ("bicubic",),
+    }
+)
+"""What that is: the controls of `pipeline.metrics.unlearnt`, by what a model restores."""
+
 
 def of_task(task: str) -> tuple[Metric, ...]:
     """Return what is measured of models of a task."""

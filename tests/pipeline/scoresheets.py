@@ -24,6 +24,7 @@ FIGURES: dict[str, dict[str, float]] = {
         "memorisation/nearest_train": 1.1,
         "judge/colour": 0.7,
         "judge/luminance": 0.6,
+        "reference/closer": 0.7,
     },
     "photograph": {
         "style/patch_swd": 0.3,
@@ -36,6 +37,7 @@ FIGURES: dict[str, dict[str, float]] = {
         "distortion/psnr": 100.0,
         "judge/colour": 0.05,
         "judge/luminance": 0.06,
+        "reference/closer": 0.25,
     },
     "lab_transfer": {
         "style/patch_swd": 0.2,

@@ -28,7 +28,7 @@ SETTINGS = Gate(
     min_photographs=8,
     min_paintings=5,
 )
-RULES = ["style", "texture", "structure", "judge", "palette", "copies", "sane", "champion"]
+RULES = ["style", "texture", "structure", "judge", "palette", "copies", "sane", "reference", "champion"]
 
 
 def rival(style: Tree | None = None, texture: Tree | None = None, structure: Tree | None = None) -> Tree:
@@ -100,6 +100,25 @@ def test_a_model_farther_than_the_photograph_is_told_so_and_not_to_find_more_ima
     assert failed(verdict) == ["style"]
     assert "no closer" in verdict.sentence
     assert "would settle" not in verdict.sentence
+
+
+@pytest.mark.parametrize(("share", "passes"), [(0.5, True), (0.28, True), (0.26, False), (0.02, False)])
+def test_outputs_must_follow_their_references_more_often_than_by_chance(share: float, passes: bool) -> None:
+    verdict = judge(changed(good(), {"reference/closer": share}), None, SETTINGS)  # chance is .25, intervals +-.02
+    assert failed(verdict) == ([] if passes else ["reference"])
+
+
+@pytest.mark.parametrize("control", ["telea", "navier_stokes", "smooth"])
+def test_a_restorer_is_held_against_every_control_measured_or_not(control: str) -> None:
+    figure = {"value": 0.1, "low": 0.05, "high": 0.15}
+    beside = {
+        name: {f"{name} - model": {"restored/l1": figure, "restored/gradient": figure}}
+        for name in ("damaged", "smooth", "telea", "navier_stokes")
+    }
+    differences = {pair: found for name, pairs in beside.items() if name != control for pair, found in pairs.items()}
+    sheet = {"task": "restore", "restores": "inpaint", "differences": differences, "metrics": {}, "controls": {}}
+    passed = {rule.name: rule.passed for rule in judge(sheet, None, SETTINGS).rules if rule.name in beside}
+    assert passed == {name: name != control for name in beside}
 
 
 @pytest.mark.parametrize(("texture", "passes"), [(0.08, True), (0.1299, True), (0.1301, False), (0.145, False)])

@@ -73,6 +73,45 @@ def test_what_is_wrong_is_one_sentence(
     assert not list(files.glob("w*"))
 
 
+def test_what_has_a_mask_is_written_in_a_format_that_keeps_the_rest(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture().save(files / "scans" / "one.jpg")
+    (files / "scans" / "one.png").unlink()
+    assert run("restore", "scans", "whole", "--model", "filling", "--mask", "lost") == 0
+    made, given = (np.asarray(Image.open(files / name)) for name in ("whole/one.png", "scans/one.jpg"))
+    holes = np.asarray(mask()) > 0
+    assert np.array_equal(made[~holes], given[~holes])
+    assert run("restore", "scans/one.jpg", "w.jpg", "--model", "filling", "--mask", "lost/one.png") == 2
+    assert "choose a name that ends in .png" in capsys.readouterr().err
+    picture().save(files / "scans" / "one.png")
+    assert run("restore", "scans", "twice", "--model", "filling", "--mask", "lost") == 2
+    assert "would be written for two pictures" in capsys.readouterr().err
+
+
+def test_a_mask_may_be_of_one_colour_and_what_is_transparent_in_it_is_not_lost(files: Path) -> None:
+    given = np.asarray(picture())
+    Image.new("L", (50, 37)).save(files / "nothing.png")
+    Image.new("L", (50, 37), 255).save(files / "all.png")
+    layer = Image.new("RGBA", (50, 37), (255, 255, 255, 0))
+    layer.paste("white", (5, 5, 15, 15))
+    layer.save(files / "layer.png")
+    lost = np.zeros((37, 50), bool)
+    lost[5:15, 5:15] = True
+    for name, holes in (("nothing", np.zeros_like(lost)), ("all", np.ones_like(lost)), ("layer", lost)):
+        arguments = ("scans/one.png", f"{name}-made.png", "--model", "filling", "--mask", f"{name}.png")
+        assert run("restore", *arguments) == 0
+        made = np.asarray(Image.open(files / f"{name}-made.png"))
+        assert np.array_equal(made[~holes], given[~holes])
+        assert not holes.any() or not np.array_equal(made[holes], given[holes])
+
+
+def test_a_mask_that_cannot_be_read_is_named(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (files / "lost" / "one.png").write_bytes(b"no image")
+    assert run("restore", "scans/one.png", "w.png", "--model", "filling", "--mask", "lost/one.png") == 1
+    assert "of the mask" in capsys.readouterr().out
+
+
 def test_a_file_that_cannot_be_read_costs_itself_alone(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (files / "scans" / "broken.png").write_bytes(b"no picture")
     assert run("restore", "scans", "large", "--model", "larger") == 1

@@ -149,7 +149,7 @@ def test_two_packages_are_compared_on_one_damage_and_other_tasks_are_refused(tmp
     assert len(found["pictures"]) == comparison.SHOWN
     page = comparison.render(tmp_path / "out")
     assert "Peak signal-to-noise" in page
-    with pytest.raises(ValueError, match="A was trained for restore x 2, C for super_resolution x 2"):
+    with pytest.raises(ValueError, match="A was trained for restore x 1, C for super_resolution x 2"):
         comparison.write_restored(tmp_path / "out", one, apart, VIEWS, PARAMS.evaluate)
 
 
