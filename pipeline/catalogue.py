@@ -14,7 +14,7 @@ _DOES: Mapping[str, str] = MappingProxyType(
     {
         "stylize": "repaints photographs (`atelier stylize`)",
         "generate": "makes images out of noise (`atelier generate`)",
-        "restore": "restores damaged pictures (`atelier restore`)",
+        "restore": "restores damaged pictures (`atelier repair`)",
     }
 )
 

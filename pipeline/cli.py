@@ -377,8 +377,8 @@ def generate(
     out.print(f"{count} images: {shown(target)}", markup=False)
 
 
-@app.command(epilog="Example: atelier restore scan.png whole.png --model monet-inpaint --mask lost.png")
-def restore(
+@app.command(epilog="Example: atelier repair scan.png whole.png --model monet-inpaint --mask lost.png")
+def repair(
     context: typer.Context,
     given: Annotated[Path, typer.Argument(metavar="IN", help="A damaged picture, or a folder of them.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="A picture, or a folder.")],

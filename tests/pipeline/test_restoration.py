@@ -107,9 +107,9 @@ def test_masks_that_are_missing_unwanted_or_of_another_size_get_one_sentence(tmp
 
 def test_models_of_other_tasks_are_refused_both_ways(tmp_path: Path) -> None:
     package = write_restorer(tmp_path / "p")
-    with pytest.raises(ValueError, match=r"restores damaged pictures \(`atelier restore`\); it cannot"):
+    with pytest.raises(ValueError, match=r"restores damaged pictures \(`atelier repair`\); it cannot"):
         Stylizer.load(package)
-    with pytest.raises(ValueError, match=r"restores damaged pictures \(`atelier restore`\); it cannot"):
+    with pytest.raises(ValueError, match=r"restores damaged pictures \(`atelier repair`\); it cannot"):
         Sampler.load(package)
     workspace = empty_workspace(tmp_path / "other")
     write_package(workspace, "ink")

@@ -1,4 +1,4 @@
-"""`atelier restore`: files and folders, masks by name, and what is wrong in one sentence."""
+"""`atelier repair`: files and folders, masks by name, and what is wrong in one sentence."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_picture_is_filled_under_its_mask_and_exact_elsewhere(files: Path) -> None:
-    assert run("restore", "scans/one.png", "whole.png", "--model", "filling", "--mask", "lost/one.png") == 0
+    assert run("repair", "scans/one.png", "whole.png", "--model", "filling", "--mask", "lost/one.png") == 0
     made, given = (np.asarray(Image.open(files / name)) for name in ("whole.png", "scans/one.png"))
     holes = np.asarray(mask()) > 0
     assert np.array_equal(made[~holes], given[~holes])
@@ -42,9 +42,9 @@ def test_a_picture_is_filled_under_its_mask_and_exact_elsewhere(files: Path) -> 
 
 
 def test_a_folder_takes_masks_of_its_pictures_names(files: Path) -> None:
-    assert run("restore", "scans", "whole", "--model", "filling", "--mask", "lost") == 0
+    assert run("repair", "scans", "whole", "--model", "filling", "--mask", "lost") == 0
     assert Image.open(files / "whole" / "deep" / "two.png").size == (50, 37)
-    assert run("restore", "scans", "large", "--model", "larger") == 0
+    assert run("repair", "scans", "large", "--model", "larger") == 0
     assert Image.open(files / "large" / "one.png").size == (100, 74)
 
 
@@ -66,7 +66,7 @@ def test_what_is_wrong_is_one_sentence(
 ) -> None:
     mask(20, 30).save(files / "small.png")
     (files / "empty").mkdir()
-    assert run("restore", *arguments) == 2
+    assert run("repair", *arguments) == 2
     told = capsys.readouterr().err
     assert said in told
     assert told.count("\n") == 1
@@ -78,14 +78,14 @@ def test_what_has_a_mask_is_written_in_a_format_that_keeps_the_rest(
 ) -> None:
     picture().save(files / "scans" / "one.jpg")
     (files / "scans" / "one.png").unlink()
-    assert run("restore", "scans", "whole", "--model", "filling", "--mask", "lost") == 0
+    assert run("repair", "scans", "whole", "--model", "filling", "--mask", "lost") == 0
     made, given = (np.asarray(Image.open(files / name)) for name in ("whole/one.png", "scans/one.jpg"))
     holes = np.asarray(mask()) > 0
     assert np.array_equal(made[~holes], given[~holes])
-    assert run("restore", "scans/one.jpg", "w.jpg", "--model", "filling", "--mask", "lost/one.png") == 2
+    assert run("repair", "scans/one.jpg", "w.jpg", "--model", "filling", "--mask", "lost/one.png") == 2
     assert "choose a name that ends in .png" in capsys.readouterr().err
     picture().save(files / "scans" / "one.png")
-    assert run("restore", "scans", "twice", "--model", "filling", "--mask", "lost") == 2
+    assert run("repair", "scans", "twice", "--model", "filling", "--mask", "lost") == 2
     assert "would be written for two pictures" in capsys.readouterr().err
 
 
@@ -100,7 +100,7 @@ def test_a_mask_may_be_of_one_colour_and_what_is_transparent_in_it_is_not_lost(f
     lost[5:15, 5:15] = True
     for name, holes in (("nothing", np.zeros_like(lost)), ("all", np.ones_like(lost)), ("layer", lost)):
         arguments = ("scans/one.png", f"{name}-made.png", "--model", "filling", "--mask", f"{name}.png")
-        assert run("restore", *arguments) == 0
+        assert run("repair", *arguments) == 0
         made = np.asarray(Image.open(files / f"{name}-made.png"))
         assert np.array_equal(made[~holes], given[~holes])
         assert not holes.any() or not np.array_equal(made[holes], given[holes])
@@ -108,12 +108,12 @@ def test_a_mask_may_be_of_one_colour_and_what_is_transparent_in_it_is_not_lost(f
 
 def test_a_mask_that_cannot_be_read_is_named(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (files / "lost" / "one.png").write_bytes(b"no image")
-    assert run("restore", "scans/one.png", "w.png", "--model", "filling", "--mask", "lost/one.png") == 1
+    assert run("repair", "scans/one.png", "w.png", "--model", "filling", "--mask", "lost/one.png") == 1
     assert "of the mask" in capsys.readouterr().out
 
 
 def test_a_file_that_cannot_be_read_costs_itself_alone(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (files / "scans" / "broken.png").write_bytes(b"no picture")
-    assert run("restore", "scans", "large", "--model", "larger") == 1
+    assert run("repair", "scans", "large", "--model", "larger") == 1
     assert "not restored: scans/broken.png" in capsys.readouterr().out.replace("\n", "")
     assert (files / "large" / "one.png").is_file()
