@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -76,3 +78,24 @@ def move_paths(path: Path, old: str, new: str) -> int:
                 )
                 changed += done.rowcount
     return changed
+
+
+def refuse_while_used(paths: Iterable[Path]) -> None:
+    """Return when no other process has one of these databases open: it would go on with what is moved away.
+
+    Of another user's processes nobody is told.
+
+    Raises:
+        ValueError: one has; the message names it.
+    """
+    wanted = {str(path.resolve()) for path in paths}
+    for descriptors in Path("/proc").glob("[0-9]*/fd"):
+        number = int(descriptors.parent.name)
+        if number == os.getpid():
+            continue
+        try:
+            opened = {str(descriptor.readlink()) for descriptor in descriptors.iterdir()}
+        except OSError:  # another user's, or gone
+            continue
+        if used := wanted & opened:
+            raise ValueError(f"process {number} has {min(used)} open; stop it (a server?), then try again")

@@ -5,8 +5,7 @@ The registered model's name is the recipe's. Only flows and commands change it. 
 """
 
 from pipeline.registry.checksums import verify
-from pipeline.registry.delete import delete
-from pipeline.registry.history import history
+from pipeline.registry.deletion import delete
 from pipeline.registry.lineage import Lineage, trained_on
 from pipeline.registry.logged import requirements
 from pipeline.registry.names import (
@@ -25,10 +24,11 @@ from pipeline.registry.names import (
 )
 from pipeline.registry.promotion import hold, note_verdict, promote, rollback
 from pipeline.registry.read import aliased, aliases_of, champion, models, version_of
-from pipeline.registry.rebuild import rebuild
-from pipeline.registry.register import Registered, register
-from pipeline.registry.settle import settle
+from pipeline.registry.rebuilding import rebuild
+from pipeline.registry.registration import Registered, register
+from pipeline.registry.settling import settle
 from pipeline.registry.store import has_registry, lost
+from pipeline.registry.story import history
 
 __all__ = [
     "ANCHOR",

@@ -9,10 +9,10 @@ import os
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.registry.delete import delete as give_up
-from pipeline.registry.history import Story
-from pipeline.registry.history import history as story_of
-from pipeline.registry.rebuild import rebuild as make_anew
+from pipeline.registry.deletion import delete as give_up
+from pipeline.registry.rebuilding import rebuild as make_anew
+from pipeline.registry.story import Story
+from pipeline.registry.story import history as story_of
 from pipeline.terminal import hint, out
 from pipeline.workspace import Workspace
 

@@ -21,7 +21,7 @@ from pipeline.registry.names import (
     barred,
     bars,
 )
-from pipeline.registry.settle import changing
+from pipeline.registry.settling import changing
 from pipeline.workspace import Workspace
 
 

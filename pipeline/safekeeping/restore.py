@@ -52,7 +52,7 @@ def restore(workspace: Workspace, folder: Path, force: bool = False) -> Restored
     with ExitStack() as stack:
         stack.enter_context(exclusive(workspace.var / "retrain.lock", f"a retrain of {workspace.root}"))
         stack.enter_context(store_lock(workspace, "registry"))
-        _refuse_while_used(workspace)
+        databases.refuse_while_used([workspace.var / name for name in DATABASES])
         _sweep(workspace)
         size = sum((folder / name).stat().st_size for name in contents.files)
         require_free_space(workspace.root, size, "the restore")
@@ -157,21 +157,3 @@ def _differing(workspace: Workspace, folder: Path, contents: Contents) -> list[P
 
 def _has_state(var: Path) -> bool:
     return any((var / name).is_file() for name in (*DATABASES, "promotions.jsonl"))
-
-
-def _refuse_while_used(workspace: Workspace) -> None:
-    """Refuse while another process has a database open: it would write on into what was moved away."""
-    wanted = {str((workspace.var / name).resolve()) for name in DATABASES}
-    for descriptors in Path("/proc").glob("[0-9]*/fd"):
-        number = int(descriptors.parent.name)
-        if number == os.getpid():
-            continue
-        try:
-            opened = {os.readlink(descriptor) for descriptor in descriptors.iterdir()}  # noqa: PTH115
-        except OSError:  # another user's, or gone
-            continue
-        if used := wanted & opened:
-            raise ValueError(
-                f"process {number} has {next(iter(used))} open; stop the servers (`atelier doctor` names them), then "
-                f"restore"
-            )

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import databases
 from pipeline.files import fsync_directory, scratch_folder
 from pipeline.registry import checksums, journal, record, store
 from pipeline.registry.logged import log_model
 from pipeline.registry.names import SETTLER, RegistryError
 from pipeline.registry.record import Known
-from pipeline.registry.settle import settle_all
+from pipeline.registry.settling import settle_all
 from pipeline.terminal import capture
 from pipeline.tracking import client, run_of
 from pipeline.workspace import Workspace
@@ -45,6 +46,7 @@ def rebuild(workspace: Workspace) -> list[str]:
 
     Raises:
         RegistryError: a version's package is nowhere to be had whole; all others were rebuilt.
+        ValueError: a process has the damaged database open.
     """
     with store.locked(workspace):
         said = _set_aside(workspace)
@@ -66,6 +68,7 @@ def _set_aside(workspace: Workspace) -> list[str]:
     path = store.database(workspace)
     if store.lost(workspace) is None or not path.is_file():
         return []
+    databases.refuse_while_used([path])
     kept = path.with_name(f"mlflow.db.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
     path.rename(kept)
     for suffix in ("-journal", "-wal", "-shm"):  # they belong to what was moved

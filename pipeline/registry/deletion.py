@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.registry import journal, store
 from pipeline.registry.names import RegistryError
-from pipeline.registry.settle import changing
+from pipeline.registry.settling import changing
 from pipeline.registry.steps import complete_deletion
 from pipeline.workspace import Workspace
 

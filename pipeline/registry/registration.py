@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.registry import checksums, journal, store
 from pipeline.registry.logged import log_model
-from pipeline.registry.settle import changing
+from pipeline.registry.settling import changing
 from pipeline.registry.steps import complete_registration
 from pipeline.tracking import run_of, training_log
 from pipeline.workspace import Workspace
