@@ -64,7 +64,7 @@ def state(workspace: Workspace) -> dict[str, Any]:
         "aliases": store.aliases(client, "ink"),
         "versions": {str(number): tags for number, tags in sorted(versions.items())},
         "packages": {str(n): registry.version_of(workspace, "ink", n).package for n in sorted(versions)},
-        "the journal's": sorted(told.aliases["ink"].items()),
+        "the journal's": told.aliases["ink"],
         "open": [one.id for one in journal.operations(workspace) if one.open],
     }
 
