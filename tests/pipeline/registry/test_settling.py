@@ -248,6 +248,7 @@ def test_a_lost_database_is_made_anew(studio: Workspace, how: str) -> None:
     assert [f"ink version {number}: from the artifact store" for number in (1, 2, 3)] == said[-3:]
     assert len(list(studio.var.glob("mlflow.db.damaged-*"))) == (0 if how == "removed" else 1)
     assert {number: tags(studio, number) for number in (1, 2, 3)} == before
+    assert all((store.model_folder(store.opened(studio), "ink", n) / "MLmodel").is_file() for n in (1, 2, 3))
     assert registry.aliases_of(studio, "ink") == aliases
     assert registry.rebuild(studio) == []
     assert [problem.detail for problem in health.problems(studio)] == []

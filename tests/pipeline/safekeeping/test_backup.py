@@ -165,9 +165,7 @@ def test_a_backup_that_is_not_whole_is_refused(studio: Workspace, tmp_path: Path
     assert aliases(studio)["champion"] == 2
 
 
-def test_a_backup_is_whole_or_not_there(
-    studio: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backup_is_whole_or_not_there(studio: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").touch()
     with pytest.raises(ValueError, match="holds something already"):
