@@ -66,7 +66,7 @@ def rebuild(workspace: Workspace) -> list[str]:
 def _set_aside(workspace: Workspace) -> list[str]:
     """Move a damaged database away, so that a new one can take its place."""
     path = store.database(workspace)
-    if store.lost(workspace) is None or not path.is_file():
+    if not path.is_file() or databases.damage(path) is None:
         return []
     databases.refuse_while_used([path])
     kept = path.with_name(f"mlflow.db.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
@@ -99,6 +99,9 @@ def _rebuild(
         if not aliases:
             said.append(f"{name}: nothing tells which is champion; `atelier promote {name} VERSION --reason ...`")
         registry.delete_registered_model_tag(name, _UNDER_WAY)
+        if not there:
+            registry.delete_registered_model(name)
+            return said
         if said:
             journal.begin(workspace, "rebuild", name, by=SETTLER).note(journal.DONE)
     for one in store.versions(registry, name):
@@ -215,5 +218,10 @@ def _complete(workspace: Workspace, registry: MlflowClient, name: str, one: Mode
 def _tagged(workspace: Workspace) -> list[_Source]:
     """Return the versions that git tags as `<model>/v<number>` name, of which the tag's commit has a package."""
     tags = capture(workspace, ["git", "tag", "--list", "*/v*"]).stdout.split()
-    found = [(tag, match) for tag in tags if (match := _TAG.fullmatch(tag))]
-    return [_Source(match["name"], int(match["version"]), tag) for tag, match in found]
+    found = [_Source(match["name"], int(match["version"]), tag) for tag in tags if (match := _TAG.fullmatch(tag))]
+    return [source for source in found if f"models/{source.name}\n" in _lock_at(workspace, source.tag)]
+
+
+def _lock_at(workspace: Workspace, tag: str) -> str:
+    """Return dvc.lock as a tag has it; empty if it has none."""
+    return capture(workspace, ["git", "show", f"{tag}:dvc.lock"]).stdout
