@@ -68,7 +68,11 @@ def retrain_command() -> None:
 
 
 def promote_command() -> None:
-    """Promote a version, or with --rollback the previous champion, or hold a version, by a person's decision."""
+    """Promote a version, or with --rollback the previous champion, or hold a version, by a person's decision.
+
+    As a flow where a Prefect server answers, which then shows it. Without one it is done all the same, and at once:
+    going back must not wait for a server. The journal tells of it either way.
+    """
     parser = _parser("promote", "Make a version the champion.", 'monet 3 --reason "The sky is calmer."')
     parser.add_argument("name", help="registered model, which is the recipe's name")
     parser.add_argument("version", nargs="?", type=int, help="the challenger without")
@@ -78,16 +82,35 @@ def promote_command() -> None:
     parser.add_argument("--reason", required=True, help="stands in the record of promotions")
     given = _parse(parser)
     workspace = _workspace()
-    settle(workspace)
-    from flows.promote import hold, promote, rollback
-
     if given.rollback and given.version is not None:
         raise ValueError("--rollback takes no version: it returns to the previous champion")
-    if given.rollback:
-        print(rollback(given.name, given.reason, _person()))
+    name, version, reason, by = given.name, given.version, given.reason, _person()
+    if _answers(os.environ.get("PREFECT_API_URL", "")):
+        settle(workspace)
+        from flows import promote as flow
+
+        if given.rollback:
+            print(flow.rollback(name, reason, by))
+        else:
+            print((flow.hold if given.hold else flow.promote)(name, version, reason, by))
     else:
-        decide = hold if given.hold else promote
-        print(decide(given.name, given.version, given.reason, _person()))
+        from pipeline.registry import decisions
+
+        if given.rollback:
+            print(decisions.rollback(workspace, name, reason, by))
+        else:
+            print((decisions.hold if given.hold else decisions.promote)(workspace, name, version, reason, by))
+
+
+def _answers(url: str) -> bool:
+    """Return whether a Prefect server answers at `url`, within a second or two."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=2):
+            return True
+    except urllib.error.HTTPError:
+        return True  # it answers; what it lacks, Prefect will say
+    except (OSError, ValueError):
+        return False
 
 
 def watch_command() -> None:

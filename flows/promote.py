@@ -16,7 +16,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.show import markdown
-from pipeline import registry
+from pipeline.registry import decisions
 from pipeline.workspace import find_workspace
 
 
@@ -32,10 +32,7 @@ def promote(name: str, version: int | None = None, reason: str = "", by: str = "
         reason: stands in the record of promotions.
         by: who approved.
     """
-    workspace = find_workspace(Path.cwd())
-    number = _challenger(name) if version is None else version
-    moved = registry.promote(workspace, name, number, reason or "no reason given", by)
-    said = f"{name} version {number} is {'now' if moved else 'already'} the champion"
+    said = decisions.promote(find_workspace(Path.cwd()), name, version, reason, by)
     markdown(f"{said}: {reason} ({by})", "champion", name)
     return said
 
@@ -49,8 +46,7 @@ def rollback(name: str, reason: str = "", by: str = "prefect") -> str:
         reason: stands in the record of promotions.
         by: who decided.
     """
-    restored = registry.rollback(find_workspace(Path.cwd()), name, reason or "no reason given", by)
-    said = f"{name} version {restored.version} is the champion again"
+    said = decisions.rollback(find_workspace(Path.cwd()), name, reason, by)
     markdown(f"{said}: {reason} ({by})", "champion", name)
     return said
 
@@ -65,15 +61,6 @@ def hold(name: str, version: int | None = None, reason: str = "", by: str = "pre
         reason: stands in the record of promotions.
         by: who decided.
     """
-    number = _challenger(name) if version is None else version
-    registry.hold(find_workspace(Path.cwd()), name, number, reason or "no reason given", by)
-    said = f"{name} version {number} is held: only a person promotes it"
+    said = decisions.hold(find_workspace(Path.cwd()), name, version, reason, by)
     markdown(f"{said}: {reason} ({by})", "held", name)
     return said
-
-
-def _challenger(name: str) -> int:
-    aliases = registry.aliases_of(find_workspace(Path.cwd()), name)
-    if registry.CHALLENGER not in aliases:
-        raise registry.RegistryError(f"model {name!r} has no challenger; name a version")
-    return aliases[registry.CHALLENGER]

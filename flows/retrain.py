@@ -52,6 +52,7 @@ def retrain(recipes: list[str] | None = None) -> State[Result]:
     workspace = here()
     with only_one(workspace):
         preflight(workspace, recipes)
+        settle(workspace)
         ingested = take_inbox()
         chosen, lacking = ready(workspace, recipes)
         results = [renew(workspace, recipe.name) for recipe in chosen]
@@ -151,6 +152,7 @@ def register(recipe: str, verdict: Result) -> int:
         "dvc_lock": sha256_file(workspace.root / "dvc.lock"),
         "verdict": "accepted" if verdict["accepted"] else "refused",
         "verdict_sentence": verdict["sentence"][:4000],
+        **metric_tags(read_json(workspace.report(recipe) / "summary.json")),
         **made_from,
         **{f"{kind}_digest": digest for kind, digest in manifest["digests"].items()},
     }
@@ -158,12 +160,12 @@ def register(recipe: str, verdict: Result) -> int:
     # What a version was made from was settled when it was registered: the checkout may have moved on since.
     its_own = tags if registered.new else registry.version_of(workspace, recipe, registered.version).tags
     report = complete_report(workspace, recipe, manifest["package"], registered.version, its_own)
+    tag(workspace, recipe, registered.version, its_own)  # of a known version too: it may have been cut short there
     if registered.new:
-        tag(workspace, recipe, registered.version, made_from)
         file_evaluation(workspace, recipe, manifest["package"], report)
     else:  # it may be judged anew, on other grounds
         now = {key: tags[key] for key in ("verdict", "verdict_sentence")}
-        registry.set_tags(workspace, recipe, registered.version, now)
+        registry.note_verdict(workspace, recipe, registered.version, now)
     return registered.version
 
 
@@ -172,6 +174,18 @@ def promote(recipe: str, version: int, reason: str) -> None:
     """Make a version the champion."""
     registry.promote(here(), recipe, version, reason, by=registry.GATE)
     markdown(f"**{recipe} version {version}** is the champion: {reason}", "champion", recipe)
+
+
+def settle(workspace: Workspace) -> None:
+    """Finish or take back what a crash left of the last change to the registry, before anything is built on it."""
+    for told in registry.settle(workspace):
+        say(f"registry: {told}")
+
+
+def metric_tags(summary: Mapping[str, float | None]) -> dict[str, str]:
+    """Return a version's metrics as tags: `metric/style/patch_swd` -> `0.117`; those of the controls are left out."""
+    own = {name: value for name, value in summary.items() if value is not None and "." not in name}
+    return {f"metric/{name}": f"{value:.6g}" for name, value in own.items()}
 
 
 def stop(why: str) -> Result:
@@ -226,9 +240,9 @@ def commit(workspace: Workspace, recipe: str, package: str) -> dict[str, str]:
     return {"git_commit": head, **changed}
 
 
-def tag(workspace: Workspace, recipe: str, version: int, made_from: dict[str, str]) -> None:
-    """Tag the commit `<recipe>/v<version>`, when retrain commits at all."""
-    if made_from["git_commit"] == "none" or not load_params(workspace.params_file).retrain.commit:
+def tag(workspace: Workspace, recipe: str, version: int, made_from: Mapping[str, str]) -> None:
+    """Tag the commit `<recipe>/v<version>`, when retrain commits at all; a tag that is there stays."""
+    if made_from.get("git_commit", "none") == "none" or not load_params(workspace.params_file).retrain.commit:
         return
     try:
         git.tag(workspace, f"{recipe}/v{version}", made_from["git_commit"])

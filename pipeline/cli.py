@@ -30,6 +30,10 @@ app = typer.Typer(
 
 recipes_app = typer.Typer(help="The recipes: one a model to build.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipe")
+registry_app = typer.Typer(
+    help="The registry itself: make it complete again, delete a version.", no_args_is_help=True
+)
+app.add_typer(registry_app, name="registry")
 
 
 @dataclass(frozen=True)
@@ -263,6 +267,85 @@ def rollback(
     """Make the champion before this one the champion again."""
     arguments = [name, "--rollback", "--reason", _said(reason)]
     raise typer.Exit(run_module(context.obj.workspace(), "flows.promote", arguments))
+
+
+@app.command(epilog="Example: atelier history monet")
+def history(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="The model.")], as_json: AsJson = False
+) -> None:
+    """Tell a model's story: trainings, verdicts, promotions, holds and rollbacks, by whom and why."""
+    workspace = context.obj.workspace()
+    from pipeline.registry import command
+
+    command.history(workspace, name, as_json)
+
+
+@registry_app.command("rebuild", epilog="Example: atelier registry rebuild")
+def rebuild_registry(context: typer.Context) -> None:
+    """Make a lost or damaged registry anew from the journal, the packages, git tags and DVC's cache."""
+    workspace = context.obj.workspace()
+    from pipeline.registry import command
+
+    command.rebuild(workspace)
+
+
+@registry_app.command("delete", epilog='Example: atelier registry delete monet 3 --reason "It holds a stolen face."')
+def delete_version(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The model.")],
+    version: Annotated[int, typer.Argument(help="Which; never one that an alias names.")],
+    reason: Reason = "",
+) -> None:
+    """Delete a version and its files; its story stays."""
+    workspace = context.obj.workspace()
+    said = _said(reason)
+    from pipeline.registry import command
+
+    command.delete(workspace, name, version, said)
+
+
+@app.command(epilog="Example: atelier backup /mnt/safe/studio")
+def backup(
+    context: typer.Context,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="A new folder; backups/<time> without.")
+    ] = None,
+    packages: Annotated[
+        bool, typer.Option("--packages/--no-packages", help="Copy the registered packages too.")
+    ] = True,
+) -> None:
+    """Copy what may not be lost: registry, journal, schedules, packages, lock file and parameters."""
+    workspace = context.obj.workspace()
+    from pipeline.safekeeping import command
+
+    command.backup(workspace, folder, packages)
+
+
+@app.command(epilog="Example: atelier restore /mnt/safe/studio --force")
+def restore(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A backup.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Take the place of what is there, which is kept beside it.")
+    ] = False,
+) -> None:
+    """Put a backup in place, after reading all of it."""
+    workspace = context.obj.workspace()
+    from pipeline.safekeeping import command
+
+    command.restore(workspace, folder, force)
+
+
+@app.command(epilog="Example: atelier prune --apply")
+def prune(
+    context: typer.Context,
+    apply: Annotated[bool, typer.Option("--apply", help="Let it go; without, only show it.")] = False,
+) -> None:
+    """Show, or let go, what nothing names any more and whose time is over (params.yaml, prune)."""
+    workspace = context.obj.workspace()
+    from pipeline.safekeeping import command
+
+    command.prune(workspace, apply)
 
 
 def _said(reason: str) -> str:

@@ -8,7 +8,6 @@ import os
 import platform
 import re
 import shutil
-import sqlite3
 import sys
 import urllib.error
 import urllib.request
@@ -18,6 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from pipeline.databases import damage
+from pipeline.filesystems import is_network, kind_of
 from pipeline.intake.tombstones import standing
 from pipeline.manifest import read_manifest
 from pipeline.params import load_params
@@ -52,7 +53,9 @@ def diagnose(workspace: Workspace) -> Iterator[Check]:
         check_git,
         check_dvc,
         check_prefect,
+        check_file_system,
         check_mlflow,
+        check_registry,
         check_removals,
         check_locks,
     )
@@ -327,17 +330,42 @@ def check_mlflow(workspace: Workspace) -> Iterator[Check]:
     if not path.is_file():
         yield Check("mlflow", "ok", "no registry yet; the first `atelier retrain` makes it")
         return
-    try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=3) as database:
-            verdict = database.execute("PRAGMA quick_check").fetchone()[0]
-    except sqlite3.Error as error:
-        verdict = str(error)
+    wrong = damage(path)
     yield Check(
         "mlflow",
-        "ok" if verdict == "ok" else "fail",
-        f"registry {path}" if verdict == "ok" else f"{path}: {verdict}",
-        "restore var/mlflow.db from a backup; models/ and git tags still hold the packages",
+        "fail" if wrong else "ok",
+        f"registry {path} {wrong}" if wrong else f"registry {path}",
+        "`atelier restore DIR` from a backup, or `atelier registry rebuild`; champions can be used meanwhile",
     )
+
+
+def check_registry(workspace: Workspace) -> Iterator[Check]:
+    """Champions are what was decided and what was registered, and nothing was cut short."""
+    if not (workspace.var / "mlflow.db").is_file() and not (workspace.var / "promotions.jsonl").is_file():
+        return  # nothing was ever registered, and mlflow need not even be imported
+    if damage(workspace.var / "mlflow.db") not in (None, "is missing"):
+        return  # said above
+    from pipeline.registry.health import problems
+
+    found = list(problems(workspace))
+    for problem in found:
+        yield Check("registry", "fail" if problem.grave else "warn", problem.detail, problem.remedy)
+    if not found:
+        yield Check("registry", "ok", "versions, aliases and files are as the journal says")
+
+
+def check_file_system(workspace: Workspace) -> Iterator[Check]:
+    """Databases and locks lie on a disk of this machine."""
+    kind, mount = kind_of(workspace.var)
+    if is_network(kind):
+        yield Check(
+            "file system",
+            "fail",
+            f"{workspace.var} lies on {kind} ({mount}): SQLite loses data there, and locks do not hold",
+            "move the workspace to a local disk; a DVC remote and backups may lie on the network",
+        )
+    else:
+        yield Check("file system", "ok", f"{workspace.var} lies on {kind} ({mount})")
 
 
 def check_removals(workspace: Workspace) -> Iterator[Check]:

@@ -474,6 +474,17 @@ class Retrain:
 
 
 @dataclass(frozen=True)
+class Prune:
+    """How long what nothing names is kept; nothing that an alias or a git tag names is ever pruned."""
+
+    versions: Annotated[int, Between(1, 1_000_000)]  # newest of each model that are kept besides
+    checkpoints_days: Annotated[float, Between(0, 100_000)]
+    runs_days: Annotated[float, Between(0, 100_000)]  # of MLflow's, without a version
+    logs_days: Annotated[float, Between(0, 100_000)]
+    dvc_cache: bool  # drop what neither the workspace nor any branch or tag needs
+
+
+@dataclass(frozen=True)
 class Weights:
     """Local files of pretrained weights; empty means torchvision's cache, if it is filled."""
 
@@ -501,6 +512,7 @@ class Params:
     evaluate: Evaluate
     gate: Gate
     retrain: Retrain
+    prune: Prune
     weights: Weights
 
     def tree(self) -> Tree:

@@ -21,7 +21,7 @@ from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Run
 
 EXPERIMENT = "style-atelier"
 QUIET = {
@@ -88,6 +88,43 @@ def training_log(workspace: Workspace, recipe: str) -> TrainingLog | None:
     entry = read_json(pointer)
     log = TrainingLog(workspace.root / str(entry["log"]), str(entry["key"]))
     return log if log.path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a recipe, as its run has it; times in seconds since 1970, 0 where it did not end."""
+
+    run: str
+    recipe: str
+    key: str
+    began: float
+    ended: float
+    steps: int
+
+
+def trainings(workspace: Workspace, recipe: str | None = None) -> list[Training]:
+    """Return the trainings that MLflow has of a recipe, or of all, oldest first. There must be a database."""
+    store = client(workspace)
+    experiment = store.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    query, found, token = f"tags.recipe = '{recipe}'" if recipe else "", [], None
+    while True:
+        page = store.search_runs([experiment.experiment_id], query, page_token=token)
+        found += [_training(run) for run in page]
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda training: training.began)
+
+
+def _training(run: Run) -> Training:
+    return Training(
+        run=str(run.info.run_id),
+        recipe=str(run.data.tags.get("recipe", "")),
+        key=str(run.data.tags.get("key", "")),
+        began=run.info.start_time / 1000,
+        ended=(run.info.end_time or 0) / 1000,
+        steps=int(run.data.params.get("train.steps", 0)),
+    )
 
 
 def client(workspace: Workspace) -> MlflowClient:

@@ -23,6 +23,7 @@ STAND_INS = {
     "path/to/other-photographs": "samples/photos",
     "path/to/other-monets": "samples/styles/ink",
     "path/to/monet": "samples/styles/ink",
+    "path/to/safe": "../safe",
     "path/to/photographs": "samples/photos",
     "path/to/photo.jpg": "samples/photos/photo-000.jpg",
     "3fa8c1d0": "ink",
@@ -37,6 +38,11 @@ BEFORE = {
     "atelier stylize path": ["atelier promote monet 1 --reason 'smoke training cannot pass the gate'"],
     "atelier hold monet": ["sed -i 's/^seed: .*/seed: 21/' params.yaml", "atelier retrain monet"],
     "atelier rollback monet": ["atelier promote monet 2 --reason 'another seed'"],
+    "atelier registry delete monet": [
+        "sed -i 's/^seed: .*/seed: 22/' params.yaml",
+        "atelier retrain monet",
+        "atelier promote monet 3 --reason 'so that nothing names version 2 any more'",
+    ],
 }
 
 

@@ -28,7 +28,7 @@ STAGES = {
 OWNERS = {
     "prefect": ["flows/"],
     "flows": ["flows/"],
-    "mlflow": ["pipeline/tracking.py", "pipeline/registry.py", "pipeline/serving_model.py"],
+    "mlflow": ["pipeline/tracking.py", "pipeline/registry/", "pipeline/serving_model.py"],
     "albumentations": ["pipeline/augment.py"],
     "cv2": ["pipeline/augment.py", "pipeline/metrics/unlearnt.py"],
 }

@@ -111,6 +111,10 @@ def test_the_version_says_what_it_was_made_from(studio: Studio) -> None:
     assert version.tags["data_digest"] == package["digests"]["data"]
     assert version.tags["dvc_lock"] == sha256_file(studio.root / "dvc.lock")
     assert (version.tags["method"], version.tags["style"], version.tags["verdict"]) == ("cut", "oil", "refused")
+    metrics = {key: float(text) for key, text in version.tags.items() if key.startswith("metric/")}
+    summary = read_json(studio.workspace.report("oil") / "summary.json")
+    assert metrics["metric/style/patch_swd"] == pytest.approx(summary["style/patch_swd"], rel=1e-4)
+    assert set(metrics) == {f"metric/{key}" for key, value in summary.items() if value is not None and "." not in key}
     commit = version.tags["git_commit"]
     assert git(studio.root, "rev-parse", "oil/v1") == commit
     assert git(studio.root, "show", f"{commit}:dvc.lock") == studio.locked.strip()

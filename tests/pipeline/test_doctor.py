@@ -13,6 +13,7 @@ import pytest
 
 from pipeline import doctor
 from pipeline.doctor import Check
+from pipeline.registry import journal
 from pipeline.removal.matches import find
 from pipeline.removal.remove import remove
 from pipeline.workspace import Workspace
@@ -183,7 +184,32 @@ def test_a_damaged_registry_is_found(workspace: Workspace, monkeypatch: pytest.M
         database.execute("create table t (x)")
     assert _only(doctor.check_mlflow(workspace)).state == "ok"
     path.write_bytes(b"no database at all, but long enough to have a header" * 9)
-    assert _only(doctor.check_mlflow(workspace)).state == "fail"
+    found = _only(doctor.check_mlflow(workspace))
+    assert found.state == "fail"
+    assert "`atelier registry rebuild`" in found.remedy
+    assert list(doctor.check_registry(workspace)) == []  # it was said
+
+
+def test_a_registry_that_was_lost_is_told_without_asking_it(workspace: Workspace) -> None:
+    assert list(doctor.check_registry(workspace)) == []
+    fields = {"package": "p" * 64, "model": "models/m-1/artifacts", "files": {}, "tags": {}}
+    writing = journal.begin(workspace, "register", "monet", **fields)
+    writing.note(journal.DONE, version=1, after={"aliases": {"challenger": 1}, "tags": {}})
+    found = _only(doctor.check_registry(workspace))
+    assert (found.state, "mlflow.db is missing" in found.detail) == ("fail", True)
+    assert "`atelier restore DIR`" in found.remedy
+    assert not (workspace.var / "mlflow.db").exists()
+
+
+def test_databases_and_locks_on_a_network_file_system_are_refused(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _only(doctor.check_file_system(workspace)).state == "ok"
+    for kind, state in (("nfs4", "fail"), ("cifs", "fail"), ("fuse.sshfs", "fail"), ("btrfs", "ok")):
+        monkeypatch.setattr(doctor, "kind_of", lambda _path, kind=kind: (kind, Path("/mnt/share")))
+        found = _only(doctor.check_file_system(workspace))
+        assert (found.state, kind in found.detail) == (state, True)
+        assert "/mnt/share" in found.detail
 
 
 def test_a_lock_that_is_held_is_told_with_its_holder(workspace: Workspace) -> None:

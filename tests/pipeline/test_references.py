@@ -223,7 +223,7 @@ def test_what_it_was_trained_through_does_not_look(studio: Workspace, tmp_path: 
 def test_the_served_model_takes_a_reference_or_a_style(studio: Workspace, stylizer: Stylizer) -> None:
     import pandas as pd
 
-    from pipeline.registry import _signature
+    from pipeline.registry.logged import _signature
     from pipeline.serving_model import AtelierModel
 
     served = AtelierModel()

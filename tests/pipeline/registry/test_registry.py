@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from pipeline import registry
-from pipeline.registry import RegistryError
+from pipeline.registry import RegistryError, logged
+from pipeline.registry.journal import operations
 from pipeline.workspace import Workspace
 from tests.pipeline.packages import empty_workspace, write_package
 from tests.pipeline.restorers import write_restorer
@@ -65,7 +66,8 @@ def test_promotion_and_rollback_move_the_aliases_and_are_recorded(place: Workspa
     assert registry.version_of(place, "ink", 3).tags[registry.ROLLED_BACK] == "smeared"
     assert registry.rollback(place, "ink", "no, it was fine").version == 3
     assert registry.ROLLED_BACK not in registry.version_of(place, "ink", 3).tags
-    done = [(entry["action"], entry["from"], entry["to"]) for entry in journal(place) if entry["phase"] == "done"]
+    moves = [one for one in operations(place) if one.action in ("promote", "rollback")]
+    done = [(one.action, one.entry["from"], one.entry["to"]) for one in moves if one.phase == "done"]
     assert done == [("promote", None, 1), ("promote", 1, 3), ("rollback", 3, 1), ("rollback", 1, 3)]
     assert registry.version_of(place, "ink", 1).tags["promoted_why"] == "smeared"
     assert registry.models(place) == {"ink": {"champion": 3, "previous": 1, "anchor": 3}}
@@ -93,15 +95,16 @@ def test_what_a_person_holds_only_a_person_promotes(place: Workspace) -> None:
     assert registry.promote(place, "ink", 3, "the sky is fine", by="ana")
     assert registry.barred(registry.version_of(place, "ink", 3)) is None
     assert registry.aliases_of(place, "ink") == {"champion": 3, "previous": 1, "anchor": 3}
-    recorded = [entry for entry in journal(place) if entry["phase"] == "done"][1:]
-    assert [(entry["action"], entry["reason"], entry["by"]) for entry in recorded] == [
+    recorded = [one for one in operations(place) if one.action in ("promote", "hold")][1:]
+    assert [(one.action, one.entry["reason"], one.entry["by"]) for one in recorded] == [
         ("hold", "look at it first", "ana"),
         ("hold", "the sky is odd", "ana"),
         ("promote", "the sky is fine", "ana"),
     ]
-    assert recorded[0]["version"] == 3
-    assert recorded[2]["lifted"] == {"held": "the sky is odd"}
-    assert [entry["phase"] for entry in journal(place)] == ["intent", "done"] * 4
+    assert recorded[0].version == 3
+    assert recorded[2].entry["lifted"] == {"held": "the sky is odd"}
+    phases = [entry["phase"] for entry in journal(place) if entry["action"] in ("promote", "hold")]
+    assert phases == ["intent", "checked", "done"] * 4
 
 
 def test_the_champion_is_not_held_but_rolled_back(place: Workspace) -> None:
@@ -134,7 +137,7 @@ def test_the_gate_does_not_promote_what_was_rolled_back(place: Workspace) -> Non
     both = "was rolled back (smeared) and is held (and look at it)"
     assert registry.barred(registry.version_of(place, "ink", 2)) == both
     registry.promote(place, "ink", 2, "looked at", by="ana")
-    assert journal(place)[-1]["lifted"] == {"rolled_back": "smeared", "held": "and look at it"}
+    assert operations(place)[-1].entry["lifted"] == {"rolled_back": "smeared", "held": "and look at it"}
 
 
 def test_the_first_champion_is_the_anchor_until_a_person_promotes(place: Workspace) -> None:
@@ -376,7 +379,7 @@ def test_a_served_model_that_restores_takes_a_mask_and_keeps_the_rest_exact(plac
     ],
 )
 def test_the_signature_is_that_of_the_task(config: dict[str, object], takes: set[str], options: set[str]) -> None:
-    signature = registry._signature(config)
+    signature = logged._signature(config)
     assert set(signature.inputs.input_names()) == takes
     assert {option.name for option in signature.params or []} == options
     assert signature.outputs.input_names() == ["image"]

@@ -1,0 +1,101 @@
+"""SQLite files from outside: are they whole, and a copy of one that others are writing."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+_MAGIC = b"SQLite format 3\0"
+_PATIENCE = 60.0  # seconds that a reader waits for a writer
+
+
+def trouble(path: Path) -> str | None:
+    """Return what is wrong with a database as its header and size tell, or None; takes no time, and makes nothing.
+
+    A file that was cut off is found; for damage inside of it, see `damage`.
+    """
+    if not path.is_file():
+        return "is missing"
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        header = stream.read(100)
+    if not header:
+        return "is empty"
+    if not header.startswith(_MAGIC) or len(header) < 100:
+        return "is no database"
+    page = int.from_bytes(header[16:18], "big")
+    # The size in the header is valid only if the last writer was one that keeps it, and said so.
+    counted = header[24:28] == header[92:96]
+    pages = int.from_bytes(header[28:32], "big")
+    if counted and size < pages * (65536 if page == 1 else page):
+        return f"is cut off at {size} bytes"
+    return None
+
+
+def damage(path: Path) -> str | None:
+    """Return what is wrong with a database after reading all of it, or None."""
+    if (why := trouble(path)) is not None:
+        return why
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_PATIENCE)) as database:
+            verdict = str(database.execute("PRAGMA quick_check").fetchone()[0])
+    except sqlite3.Error as error:
+        return f"cannot be read: {error}"
+    return None if verdict == "ok" else f"is damaged: {verdict}"
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a database as it is at one moment, though others write to it meanwhile.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        with (
+            closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=_PATIENCE)) as there,
+            closing(sqlite3.connect(target)) as here,
+        ):
+            there.backup(here)
+            here.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+    except sqlite3.Error as error:
+        raise ValueError(f"{source} cannot be copied: {error}") from error
+
+
+def move_paths(path: Path, old: str, new: str) -> int:
+    """Replace the beginning `old` by `new` in every text of a database that begins with it; return how many."""
+    changed = 0
+    with closing(sqlite3.connect(path)) as database, database:
+        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            for column in [row[1] for row in database.execute(f'PRAGMA table_info("{table}")')]:
+                done = database.execute(
+                    f'UPDATE "{table}" SET "{column}" = ? || substr("{column}", ?) '
+                    f'WHERE typeof("{column}") = \'text\' AND substr("{column}", 1, ?) = ?',
+                    (new, len(old) + 1, len(old), old),
+                )
+                changed += done.rowcount
+    return changed
+
+
+def refuse_while_used(paths: Iterable[Path]) -> None:
+    """Return when no other process has one of these databases open: it would go on with what is moved away.
+
+    Of another user's processes nobody is told.
+
+    Raises:
+        ValueError: one has; the message names it.
+    """
+    wanted = {str(path.resolve()) for path in paths}
+    for descriptors in Path("/proc").glob("[0-9]*/fd"):
+        number = int(descriptors.parent.name)
+        if number == os.getpid():
+            continue
+        try:
+            opened = {str(descriptor.readlink()) for descriptor in descriptors.iterdir()}
+        except OSError:  # another user's, or gone
+            continue
+        if used := wanted & opened:
+            raise ValueError(f"process {number} has {min(used)} open; stop it (a server?), then try again")
