@@ -363,7 +363,7 @@ def _signature(task: str) -> ModelSignature:
         truncation = ParamSchema([ParamSpec("truncation", "double", 1.0)])
         return ModelSignature(inputs=Schema([ColSpec("long", "seed")]), outputs=image, params=truncation)
     switches = [ParamSpec(name, "boolean", False) for name in ("preserve_color", "reverse")]
-    params = ParamSchema([ParamSpec("strength", "double", 1.0), *switches])
+    params = ParamSchema([ParamSpec("strength", "double", 1.0), *switches, ParamSpec("format", "string", "png")])
     return ModelSignature(inputs=image, outputs=image, params=params)
 
 

@@ -1,4 +1,4 @@
-"""The MLflow model over a package: a base64 image or a seed in, a base64 PNG out.
+"""The MLflow model over a package: base64 images or seeds in, base64 images out, one for each.
 
 MLflow stores this file with the model and runs it when the model is loaded, beside a copy of just those
 `pipeline` modules that `pipeline.inference` needs.
@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 64_000_000  # of one encoded image; MLflow's server has no limit of its own
 MAX_PIXELS = 50_000_000
+MAX_IMAGES = 64  # of one request
+FORMATS: dict[str, dict[str, int]] = {
+    "png": {},
+    "jpeg": {"quality": 92},
+}  # of the answer, with what each is written by
 
 
 class AtelierModel(PythonModel):
     """What a package's task says.
 
-    `stylize`: repaints each image of the column `image`; parameters `strength` (0 to 1), `preserve_color` and
-    `reverse`, of a model that learnt the way back.
+    `stylize`: repaints each image of the column `image`, whatever the size of each; parameters `strength` (0 to 1),
+    `preserve_color`, `reverse`, of a model that learnt the way back, and `format` (png or jpeg).
     `generate`: makes the image of each number in the column `seed`; parameter `truncation` (0 to 1).
     """
 
@@ -50,11 +55,11 @@ class AtelierModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Return a frame with the column `image`: a PNG as base64 for each row.
+        """Return a frame with the column `image`: a PNG or JPEG as base64 for each row, in the rows' order.
 
         Raises:
-            ValueError: an image is no base64, no image, or too large; a seed or a parameter is out of range; or the
-                model did not learn the way back.
+            ValueError: there are too many images, or one is no base64, no image, or too large, which the message
+                counts from 1; a seed or a parameter is out of range; or the model did not learn the way back.
         """
         import pandas as pd
 
@@ -68,10 +73,21 @@ class AtelierModel(PythonModel):
             "preserve_color": bool(options.get("preserve_color", False)),
             "reverse": bool(options.get("reverse", False)),
         }
-        painted = [self._paint(text, wanted) for text in model_input["image"]]
+        kind = str(options.get("format", "png"))
+        if kind not in FORMATS:
+            raise ValueError(f"format is {kind!r}; choose one of {', '.join(FORMATS)}")
+        texts = list(model_input["image"])
+        if len(texts) > MAX_IMAGES:
+            raise ValueError(f"{len(texts)} images in one request; send at most {MAX_IMAGES}")
+        painted = []
+        for number, text in enumerate(texts, 1):
+            try:
+                painted.append(_encoded(self._paint(text, wanted), kind))
+            except ValueError as error:
+                raise ValueError(f"image {number} of {len(texts)}: {error}") from error
         return pd.DataFrame({"image": painted})
 
-    def _paint(self, text: str, wanted: dict[str, Any]) -> str:
+    def _paint(self, text: str, wanted: dict[str, Any]) -> Image:
         from pipeline.images import Limits, decode
 
         limits = Limits(min_side=1, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, max_aspect=100)
@@ -82,12 +98,12 @@ class AtelierModel(PythonModel):
         except binascii.Error as error:
             raise ValueError(f"an image is not base64: {error}") from error
         photograph = decode(encoded, limits).image
-        return _encoded(self.stylizer(photograph, **wanted))
+        return self.stylizer(photograph, **wanted)
 
 
-def _encoded(image: Image) -> str:
+def _encoded(image: Image, kind: str = "png") -> str:
     stream = io.BytesIO()
-    image.save(stream, "PNG")
+    image.save(stream, kind.upper(), **FORMATS[kind])
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,9 +17,10 @@ from pipeline.workspace import PHOTOS, Workspace
 
 _NEWEST = 3  # images of a collection that are named
 _STORY = 12  # decisions that are told
-_TAIL = 8192  # bytes of a file in which its last lines are looked for
+_TAIL = 65_536  # bytes of a file in which its last lines are looked for
 _ACTIONS: Mapping[str, str] = {
     "promote": "{name} version {to} became the champion",
+    "approve": "{name} version {to} was approved",
     "rollback": "{name} went back to version {to}",
     "hold": "{name} version {version} is held: only a person promotes it",
 }
@@ -130,14 +130,19 @@ def decisions(workspace: Workspace) -> list[Decision]:
         lines = _last_lines(workspace.var / "promotions.jsonl")
     except OSError:
         return []
-    return list(islice(_told(reversed(lines)), _STORY))
+    return list(_told(lines))[: -_STORY - 1 : -1]
 
 
-def _told(lines: Iterable[Mapping[str, Any]]) -> Iterable[Decision]:
+def _told(lines: Iterable[Mapping[str, Any]]) -> Iterator[Decision]:
+    """Yield what was carried out. Lines of one `id` belong together: the first says why, the last that it is done."""
+    begun: dict[str, dict[str, Any]] = {}
     for line in lines:
+        whole = {**begun.get(str(line.get("id")), {}), **line}
+        if "id" in line:
+            begun[str(line["id"])] = whole
         if line.get("phase") == "done" and (words := _ACTIONS.get(str(line.get("action")))):
-            what = words.format_map({"name": "", "to": "", "version": "", **line})
-            why, by = str(line.get("reason", "")), str(line.get("by", ""))
+            what = words.format_map({"name": "", "to": "", "version": "", **whole})
+            why, by = str(whole.get("reason", "")), str(whole.get("by", ""))
             yield Decision(_moment(str(line.get("time", ""))), what, why, "the gate" if by == "gate" else by)
 
 

@@ -18,6 +18,7 @@ from pipeline.package import write_manifest
 from pipeline.serve.metrics import Figures
 from pipeline.serve.problems import Problem
 from pipeline.serve.shelf import FromFolders, FromRegistry, Shelf
+from pipeline.tracking import client
 from pipeline.workspace import Workspace
 from tests.pipeline.packages import empty_workspace, write_package
 from tests.pipeline.serve.serving import PHOTO, package, served, settings
@@ -98,7 +99,7 @@ def test_a_package_that_was_changed_together_with_its_manifest_is_not_the_regist
 def test_a_lost_alias_or_registry_stops_nobody(place: Workspace) -> None:
     shelf = Shelf(FromRegistry(place))
     shelf.look()
-    store = registry.client(place)
+    store = client(place)
     store.delete_registered_model_alias("ink", "champion")
     assert _at_hand(shelf)["ink"] == 1
     assert "ink has no champion any more; ink version 1 paints on" in shelf.problems[0]

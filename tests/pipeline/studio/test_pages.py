@@ -31,6 +31,10 @@ DECISIONS = [
      "reason": "<b>look first</b>", "by": "ana"},
     {"time": "2026-11-22T10:00:00Z", "action": "rollback", "name": "ink", "from": 2, "to": 1, "phase": "done",
      "reason": "too dark", "by": "ana"},
+    {"time": "2026-11-23T10:00:00Z", "id": "a1", "action": "promote", "name": "ink", "from": 1, "to": 3,
+     "phase": "intent", "reason": "the curator’s choice", "by": "ana"},
+    {"time": "2026-11-23T10:00:01Z", "id": "a1", "action": "promote", "name": "ink", "phase": "checked"},
+    {"time": "2026-11-23T10:00:02Z", "id": "a1", "action": "promote", "name": "ink", "phase": "done"},
 ]  # fmt: skip
 
 
@@ -142,9 +146,13 @@ def test_the_state_tells_what_landed_and_what_was_decided_and_why(workspace: Wor
         "ink version 1 became the champion: closer to the paintings<small>2026-11-20 03:00 UTC, by the gate" in text
     )
     assert "ink version 2 is held: only a person promotes it: &lt;b&gt;look first&lt;/b&gt;" in text
-    told = [text.index(words) for words in ("went back to version 1: too dark", "is held", "became the champion")]
+    assert "ink version 3 became the champion: the curator’s choice<small>2026-11-23 10:00 UTC, by ana" in text
+    told = [
+        text.index(words)
+        for words in ("version 3 became", "went back to version 1: too dark", "is held", "version 1 became")
+    ]
     assert told == sorted(told)  # the newest first, and an intent is no decision
-    assert text.count("became the champion") == 1
+    assert text.count("became the champion") == 2
     assert (
         "ink<small>newest: IMG_3.jpg, IMG_2.jpg, IMG_1.jpg; 2026-11-13</small></td><td>3</td><td>1</td><td>2" in text
     )
