@@ -100,8 +100,8 @@ def report(rows: list[str], memory: list[int], side: int, package: Path) -> str:
         "# `atelier serve` on loopback",
         "",
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}, Python {platform.python_version()}, "
-        f"{len(os.sched_getaffinity(0))} cores. JPEG photographs of {side} x {side} px in, JPEG paintings out, package "
-        f"`{package.name}`, settings of params.yaml; `python -m benchmarks.serve`.",
+        f"{len(os.sched_getaffinity(0))} cores. JPEG photographs of {side} x {side} px in, JPEG paintings out, of "
+        f"package `{package.name}`, settings of params.yaml; `python -m benchmarks.serve`.",
         "",
         "| clients | paintings | a second | p50, ms | p99, ms | errors |",
         "|---|---|---|---|---|---|",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -69,7 +70,7 @@ def test_every_answer_is_one_that_the_document_declares(
     for one in call.get("parameters", ()):
         value = data.draw(_value(one["schema"], one["name"]), one["name"])
         if one["in"] == "path":
-            path = path.replace("{model}", httpx.URL("").copy_with(path=f"/{value}").raw_path.decode()[1:] or "none")
+            path = path.replace("{model}", quote(str(value), safe="") or "none")
         elif data.draw(st.booleans()):
             query[one["name"]] = value
     options: dict[str, Any] = {}
@@ -97,7 +98,7 @@ def test_every_answer_is_one_that_the_document_declares(
     method=st.sampled_from(["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE"]), text=st.text(max_size=20)
 )
 def test_what_is_not_declared_is_refused_in_words(client: httpx.Client, method: str, text: str) -> None:
-    for path in ("/api/stylize", "/" + httpx.URL("").copy_with(path=f"/x{text}").raw_path.decode().lstrip("/")):
+    for path in ("/api/stylize", f"/x{quote(text, safe='')}"):
         answer = client.request(method, path)
         assert answer.status_code in (404, 405)
         assert method == "HEAD" or set(answer.json()) == {"code", "detail"}
