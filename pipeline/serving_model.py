@@ -1,4 +1,4 @@
-"""The MLflow model over a package: a base64 image or a seed in, a base64 PNG out.
+"""The MLflow model over a package: base64 images or seeds in, base64 images out, one for each.
 
 MLflow stores this file with the model and runs it when the model is loaded, beside a copy of just those
 `pipeline` modules that `pipeline.inference` needs.
@@ -25,14 +25,19 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 64_000_000  # of one encoded image; MLflow's server has no limit of its own
 MAX_PIXELS = 50_000_000
+MAX_IMAGES = 64  # of one request
+FORMATS: dict[str, dict[str, int]] = {
+    "png": {},
+    "jpeg": {"quality": 92},
+}  # of the answer, with what each is written by
 
 
 class AtelierModel(PythonModel):
     """What a package's task says.
 
-    `stylize`: repaints each image of the column `image`; parameters `strength` (0 to 1), `preserve_color` and
-    `reverse`, of a model that learnt the way back; of one that paints after references `reference`, a picture as
-    base64, or `style`, the name of one that it has learnt.
+    `stylize`: repaints each image of the column `image`, whatever the size of each; parameters `strength` (0 to 1),
+    `preserve_color` and `reverse`, of a model that learnt the way back; of one that paints after references
+    `reference`, a picture as base64, or `style`, the name of one that it has learnt.
     `generate`: makes the image of each number in the column `seed`; parameter `truncation` (0 to 1).
     `restore`: mends each image of the column `image`; of a model that fills holes, the column `mask` says where they
     are.
@@ -51,17 +56,28 @@ class AtelierModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Return a frame with the column `image`: a PNG as base64 for each row.
+        """Return a frame with the column `image`: a PNG or JPEG as base64 for each row, in the rows' order.
 
         Raises:
-            ValueError: an image is no base64, no image, or too large; a seed or a parameter is out of range; the
-                model did not learn the way back, or needs a reference or a style; or a mask is missing, not wanted,
-                or of another size.
+            ValueError: there are too many images, or one, which the message counts from 1, is no base64, no image, or
+                too large; a seed or a parameter is out of range; the model did not learn the way back, or needs a
+                reference or a style; or a mask is missing, not wanted, or of another size.
         """
         import pandas as pd
 
-        images = self.answer(model_input, params or {})
-        return pd.DataFrame({"image": [_encoded(image) for image in images]})
+        options, total = params or {}, len(model_input)
+        kind = str(options.get("format", "png"))
+        if kind not in FORMATS:
+            raise ValueError(f"format is {kind!r}; choose one of {', '.join(FORMATS)}")
+        if total > MAX_IMAGES:
+            raise ValueError(f"{total} images in one request; send at most {MAX_IMAGES}")
+        made = []
+        for number in range(total):
+            try:
+                made += [_encoded(image, kind) for image in self.answer(model_input[number : number + 1], options)]
+            except ValueError as error:
+                raise ValueError(f"image {number + 1} of {total}: {error}") from error
+        return pd.DataFrame({"image": made})
 
 
 Answer: TypeAlias = "Callable[[pd.DataFrame, Mapping[str, Any]], Iterable[Image]]"
@@ -146,9 +162,11 @@ def _bytes(text: str) -> bytes:
         raise ValueError(f"an image is not base64: {error}") from error
 
 
-def _encoded(image: Image) -> str:
+
+
+def _encoded(image: Image, kind: str = "png") -> str:
     stream = io.BytesIO()
-    image.save(stream, "PNG")
+    image.save(stream, kind.upper(), **FORMATS[kind])
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 

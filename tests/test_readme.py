@@ -14,11 +14,13 @@ from pipeline.cli import app
 from tests.conftest import copy_checkout
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/operations.md")
+PAGES = ("README.md", "docs/operations.md", "docs/serving.md")
 # Run by other tests or by whoever runs these: the demo by tests/pipeline/test_demo.py, `make test` by CI.
-ELSEWHERE = ("make demo", "make test")
+# The calls of docs/serving.md: by tests/pipeline/serve/test_command.py, against a server that runs.
+ELSEWHERE = ("make demo", "make test", "curl ")
 # These serve until they are stopped.
-SERVERS = ("python -m flows.serve", "mlflow ui", "prefect worker start", "atelier vote monet --against")
+SERVERS = ("python -m flows.serve", "mlflow ui", "prefect worker start", "atelier vote monet --against",
+           "atelier serve", "atelier studio", "mlflow models serve")  # fmt: skip
 STAND_INS = {
     "path/to/other-photographs": "samples/photos",
     "path/to/other-monets": "samples/styles/ink",

@@ -94,5 +94,5 @@ def _signature(config: Mapping[str, Any]) -> ModelSignature:
         "generate": [ParamSpec("truncation", "double", 1.0)],
         "restore": [],
     }
-    told = {"params": ParamSchema(options[task])} if options[task] else {}
-    return ModelSignature(inputs=Schema(inputs[task]), outputs=Schema([image]), **told)
+    told = ParamSchema([*options[task], ParamSpec("format", "string", "png")])
+    return ModelSignature(inputs=Schema(inputs[task]), outputs=Schema([image]), params=told)

@@ -381,7 +381,7 @@ def test_a_served_model_that_restores_takes_a_mask_and_keeps_the_rest_exact(plac
 def test_the_signature_is_that_of_the_task(config: dict[str, object], takes: set[str], options: set[str]) -> None:
     signature = logged._signature(config)
     assert set(signature.inputs.input_names()) == takes
-    assert {option.name for option in signature.params or []} == options
+    assert {option.name for option in signature.params or []} == options | {"format"}
     assert signature.outputs.input_names() == ["image"]
 
 

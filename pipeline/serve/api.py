@@ -1,0 +1,287 @@
+"""The application: painting, the models at hand, health, readiness, figures, and a page that documents them."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from pipeline.pages import template
+from pipeline.serve.asgi import Drain, Guard, answer
+from pipeline.serve.metrics import CONTENT_TYPE
+from pipeline.serve.problems import Problem
+from pipeline.serve.reading import upload
+from pipeline.serve.service import MEDIA_TYPES, Format, Painting, Service, Wish
+from pipeline.serve.shelf import Model
+
+LARGEST_SIDE = 100_000  # px that may be asked for
+_TEMPLATES = Path(__file__).parent / "templates"
+_log = logging.getLogger(__name__)
+
+Extend: TypeAlias = Callable[[FastAPI, Service], None]
+Asked: TypeAlias = Annotated[
+    str | None,
+    Query(
+        alias="model", description="A model (its champion), or NAME@challenger. May be left out if there is but one."
+    ),
+]
+Most: TypeAlias = Annotated[
+    int, Query(ge=0, le=LARGEST_SIDE, description="Longest side of the answer, px; 0: as large as the picture.")
+]
+
+
+class Error(BaseModel):
+    """What every refusal says: a code for programs, and a sentence for people."""
+
+    code: str
+    detail: str
+
+
+class Described(BaseModel):
+    """A model at hand."""
+
+    model: str
+    name: str
+    alias: str
+    version: int | None
+    package: str
+    style: str
+    method: str
+    both_ways: bool
+
+
+class State(BaseModel):
+    """Whether the server can paint."""
+
+    state: str
+    models: int
+
+
+_PICTURE = {"type": "string", "format": "binary"}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The bytes of a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC file.",
+        "content": {kind: {"schema": _PICTURE} for kind in ("application/octet-stream", "image/*")},
+    }
+}
+_WHY = {
+    400: "The upload was broken off.",
+    404: "There is no such model.",
+    408: "The upload took too long.",
+    413: "Too many bytes or pixels.",
+    415: "No picture, or one of a kind that is not painted.",
+    422: "A damaged picture, or a parameter out of its range.",
+    429: "Many pictures wait already; Retry-After says when to come again.",
+    503: "Painting took too long, or there is no model yet; Retry-After says when to come again.",
+}
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Error, "description": text} for status, text in _WHY.items()
+}
+
+
+def build(service: Service, token: str | None = None, extend: Extend | None = None) -> FastAPI:
+    """Return the application.
+
+    Args:
+        service: what paints.
+        token: what every request must bring; None where only this machine can ask.
+        extend: adds further routes, such as the studio's pages.
+    """
+    app = FastAPI(title="Style Atelier", version=_version(), summary=__doc__, docs_url=None, redoc_url=None)
+    _answer_errors(app, service)
+    _add_painting(app, service)
+    _add_models(app, service)
+    _add_operations(app, service)
+    _add_documentation(app)
+    if extend is not None:
+        extend(app, service)
+    app.add_middleware(Guard, token=token, figures=service.figures)
+    app.add_middleware(Drain)  # outermost: whoever refuses, the upload is read to its end
+    return app
+
+
+def _add_painting(app: FastAPI, service: Service) -> None:
+    @app.post(
+        "/api/stylize",
+        summary="Paint a picture",
+        response_class=Response,
+        responses={200: {"description": "The painting.", "content": _contents(*MEDIA_TYPES.values())}, **_REFUSALS},
+        openapi_extra=_BODY,
+        tags=["painting"],
+    )
+    async def stylize(
+        request: Request,
+        model: Asked = None,
+        strength: Annotated[float, Query(ge=0, le=1, description="0: the picture, 1: the painting.")] = 1.0,
+        preserve_color: Annotated[bool, Query(description="Keep the picture's colours.")] = False,
+        reverse: Annotated[bool, Query(description="Painting to photograph, if the model learnt it.")] = False,
+        format: Annotated[Format, Query(description="Of the answer.")] = "jpeg",
+        quality: Annotated[int, Query(ge=1, le=100, description="Of JPEG and WebP.")] = 92,
+        max_side: Most = 0,
+    ) -> Response:
+        """Paint the picture in the request's body; the answer is the painting, upright, in sRGB, without metadata."""
+        with service.place():
+            painter = service.shelf.find(model)
+            wish = Wish(strength, preserve_color, reverse, format, quality, max_side)
+            painting = await service.paint(await upload(request, service.settings), painter, wish)
+        return _as_response(painting, painter)
+
+    @app.post(
+        "/api/view",
+        summary="See a picture as it is painted from",
+        response_class=Response,
+        responses={200: {"description": "The picture.", "content": _contents("image/jpeg")}, **_REFUSALS},
+        openapi_extra=_BODY,
+        tags=["painting"],
+    )
+    async def view(request: Request, max_side: Most = 1600) -> Response:
+        """Return the picture in the request's body upright and in sRGB, whatever its format."""
+        with service.place():
+            return _as_response(await service.view(await upload(request, service.settings), max_side), None)
+
+
+def _add_models(app: FastAPI, service: Service) -> None:
+    @app.get("/api/models", summary="List the models", tags=["models"])
+    async def models() -> list[Described]:
+        """Return the models at hand: champions, and challengers."""
+        return [_described(one) for _, one in sorted(service.shelf.models.items())]
+
+    @app.get(
+        "/api/models/{model}/picture",
+        summary="See what a model does",
+        response_class=Response,
+        responses={
+            200: {"description": "Its painting of a sample.", "content": _contents("image/jpeg")},
+            **{status: _REFUSALS[status] for status in (404, 422, 503)},
+        },
+        tags=["models"],
+    )
+    async def picture(model: str) -> Response:
+        """Return the model's painting of a built-in sample photograph, the same for every model."""
+        found = service.shelf.find(model)
+        return Response(found.picture, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
+
+
+def _add_operations(app: FastAPI, service: Service) -> None:
+    @app.get("/health", summary="Is the process alive?", tags=["operations"])
+    async def health() -> dict[str, str]:
+        """Answer: an event loop that hangs would not."""
+        return {"state": "alive"}
+
+    @app.get(
+        "/ready",
+        summary="Can it paint?",
+        responses={503: {"model": State, "description": "There is no model, or the server is closing."}},
+        tags=["operations"],
+    )
+    async def ready(response: Response) -> State:
+        """Tell whether a picture that is sent now would be painted."""
+        models = len(service.shelf.models)
+        state = "closing" if service.closing else "ready" if models else "no model"
+        if state != "ready":
+            response.status_code = 503
+        return State(state=state, models=models)
+
+    @app.get(
+        "/metrics",
+        summary="Figures for Prometheus",
+        response_class=Response,
+        responses={200: {"description": "Figures.", "content": {"text/plain": {}}}},
+        tags=["operations"],
+    )
+    async def metrics() -> Response:
+        """Return requests, pictures, seconds, the queue, and which version paints."""
+        return Response(service.figures.text(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _add_documentation(app: FastAPI) -> None:
+    @app.get("/docs", include_in_schema=False)
+    async def documentation() -> Response:
+        return page(_TEMPLATES / "api.html", api=app.openapi())
+
+
+def page(path: Path, status: int = 200, **values: Any) -> HTMLResponse:
+    """Return a page of a template, which is given a `nonce` for its own style and script; nothing else may run."""
+    nonce = secrets.token_urlsafe(16)
+    policy = (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self' data: blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    text = template(path).render(nonce=nonce, **values)
+    return HTMLResponse(text, status, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+
+
+def _as_response(painting: Painting, model: Model | None) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Atelier-Size": f"{painting.width}x{painting.height}"}
+    if model is not None:
+        headers |= {"X-Atelier-Model": model.key, "X-Atelier-Package": model.digest}
+        headers |= {"X-Atelier-Version": str(model.version)} if model.version is not None else {}
+    return Response(painting.data, media_type=painting.media_type, headers=headers)
+
+
+def _described(model: Model) -> Described:
+    return Described(
+        model=model.key,
+        name=model.name,
+        alias=model.alias,
+        version=model.version,
+        package=model.digest,
+        style=str(model.config.get("style", "")),
+        method=str(model.config.get("method", "")),
+        both_ways=model.both_ways,
+    )
+
+
+def _answer_errors(app: FastAPI, service: Service) -> None:
+    """Let every refusal be a code and a sentence."""
+
+    def refuse(problem: Problem) -> JSONResponse:
+        service.figures.refused.labels(problem.code).inc()
+        return answer(problem)
+
+    @app.exception_handler(Problem)
+    async def problem(_request: Request, error: Problem) -> Response:
+        return refuse(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def parameter(_request: Request, error: RequestValidationError) -> Response:
+        return refuse(Problem(422, "parameter", _sentence(error)))
+
+    @app.exception_handler(HTTPException)
+    async def nothing(_request: Request, error: HTTPException) -> Response:
+        words = {404: "There is no such page; /docs lists what there is.", 405: "This cannot be asked that way."}
+        problem = Problem(error.status_code, "no_page", words.get(error.status_code, str(error.detail)))
+        problem.headers |= dict(error.headers or {})
+        return refuse(problem)
+
+    @app.exception_handler(Exception)
+    async def failed(_request: Request, error: Exception) -> Response:
+        return refuse(Problem(500, "failed", f"The server failed ({type(error).__name__}); its log says more."))
+
+
+def _sentence(error: RequestValidationError) -> str:
+    """Return what is wrong with the first parameter that is."""
+    first = error.errors()[0]
+    name, given = ".".join(str(part) for part in first["loc"][1:]) or "the request", str(first.get("input"))[:80]
+    return f"{name} is {given!r}: {first['msg'][:1].lower()}{first['msg'][1:]}."
+
+
+def _contents(*media_types: str) -> dict[str, Any]:
+    return {one: {"schema": _PICTURE} for one in media_types}
+
+
+def _version() -> str:
+    try:
+        return version("style-atelier")
+    except PackageNotFoundError:  # a checkout that was never installed
+        return "0"

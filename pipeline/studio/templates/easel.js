@@ -1,0 +1,226 @@
+const find = (id) => document.getElementById(id);
+const works = { champion: find("champion"), challenger: find("challenger") };
+const panel = find("panel"), file = find("file");
+const VIEW = 1600; // px: as much as a screen shows; the download is painted from the photograph itself
+let photo = null; // what was chosen: { blob, name, view, address, shown: Map of what was painted of it }
+let turn = 0; // raised with every choice, so that an answer to an earlier one is not shown
+
+const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+const say = (text) => { find("status").textContent = text; };
+
+function tell(sentence) {
+  find("problem").textContent = sentence;
+  find("problem").hidden = !sentence;
+}
+
+// Whoever is told to come again does so by himself, a few times.
+async function ask(path, body, again = 3) {
+  let answer;
+  try {
+    answer = await fetch(path, { method: "POST", body, headers: { "Content-Type": "application/octet-stream" } });
+  } catch {
+    throw new Error("The server does not answer. It may have been stopped: start it again, then choose once more.");
+  }
+  if (answer.ok) return answer.blob();
+  const said = await answer.json().catch(() => ({ detail: `The server answered with status ${answer.status}.` }));
+  const later = Number(answer.headers.get("Retry-After"));
+  if (answer.status === 429 && again && later) {
+    say(said.detail);
+    await wait(Math.min(later, 15));
+    return ask(path, body, again - 1);
+  }
+  throw new Error(said.detail);
+}
+
+const chosen = () => panel.querySelector("input[name=model]:checked");
+
+function wish(model, more = {}) {
+  return `/api/stylize?${new URLSearchParams({ model, preserve_color: find("keep").checked, ...more })}`;
+}
+
+async function take(blob, name) {
+  const mine = ++turn;
+  tell("");
+  say("The photograph is being opened.");
+  document.body.classList.add("busy");
+  try {
+    const view = await ask(`/api/view?max_side=${VIEW}`, blob);
+    if (mine !== turn) return;
+    const address = URL.createObjectURL(view), image = new Image();
+    image.src = address;
+    await image.decode();
+    forget();
+    photo = { blob, name, view, address, shown: new Map() };
+    find("hang").style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+    for (const work of Object.values(works)) {
+      const before = work.querySelector(".before");
+      before.src = address;
+      before.alt = `The photograph ${name}`;
+    }
+    find("drop").hidden = true;
+    find("hang").hidden = find("another").hidden = false;
+    works.champion.querySelector("input").focus({ preventScroll: true });
+    scrollTo({ top: 0 });
+    await paint();
+  } catch (error) {
+    if (mine === turn) tell(error.message), say("");
+  } finally {
+    document.body.classList.remove("busy");
+  }
+}
+
+function forget() {
+  if (!photo) return;
+  URL.revokeObjectURL(photo.address);
+  for (const address of photo.shown.values()) URL.revokeObjectURL(address);
+  photo = null;
+}
+
+async function paint() {
+  const style = chosen(), other = style.dataset.challenger;
+  const two = Boolean(other && find("compare").checked);
+  find("versus").hidden = !other;
+  find("versus").querySelector("small").textContent = other ? `${other}, which waits for a decision` : "";
+  works.challenger.hidden = find("second").hidden = !two;
+  find("hang").classList.toggle("two", two);
+  for (const [place, label] of [["champion", style.dataset.label], ["challenger", other ?? ""]]) {
+    const caption = works[place].querySelector("figcaption");
+    caption.textContent = label;
+    if (two) caption.append(place === "champion" ? ", the champion" : ", the challenger");
+  }
+  if (!photo) return;
+  const mine = ++turn;
+  tell("");
+  const wanted = [["champion", style.value], ...(two ? [["challenger", `${style.value}@challenger`]] : [])];
+  say(`${style.value} is painting.`);
+  const done = await Promise.allSettled(wanted.map(([place, model]) => show(place, model, mine)));
+  if (mine !== turn) return;
+  const failed = done.find((one) => one.status === "rejected");
+  if (failed) tell(failed.reason.message);
+  say(failed ? "" : `Painted by ${style.dataset.label}.`);
+  find("download").disabled = find("second").disabled = Boolean(failed);
+}
+
+async function show(place, model, mine) {
+  const work = works[place], asked = wish(model), after = work.querySelector(".after");
+  work.classList.remove("hung");
+  if (!photo.shown.has(asked)) {
+    work.classList.add("painting");
+    work.setAttribute("aria-busy", "true");
+    const of = photo;
+    try {
+      of.shown.set(asked, URL.createObjectURL(await ask(asked, of.view)));
+    } finally {
+      if (mine === turn) work.classList.remove("painting"), work.removeAttribute("aria-busy");
+    }
+  }
+  if (mine !== turn) return;
+  work.classList.remove("painting");
+  work.removeAttribute("aria-busy");
+  after.src = photo.shown.get(asked);
+  after.alt = `Painted by ${model}`;
+  await after.decode();
+  if (mine === turn) work.classList.add("hung");
+}
+
+async function download(model, button) {
+  const words = button.textContent;
+  button.disabled = true;
+  button.textContent = "painting at full size …";
+  tell("");
+  say("The photograph is painted at full size.");
+  try {
+    const format = find("format").value;
+    const painting = await ask(wish(model, { strength: find("strength").value / 100, format }), photo.blob);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(painting);
+    link.download = `${photo.name.replace(/\.[^.]*$/, "")}-${model.replace("@", "-")}.${format.replace("jpeg", "jpg")}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    say(`${link.download} was downloaded.`);
+  } catch (error) {
+    tell(error.message);
+    say("");
+  }
+  button.disabled = false;
+  button.textContent = words;
+}
+
+// Both sliders move as one, so that the same place is compared.
+function slide(value) {
+  for (const work of Object.values(works)) {
+    const slider = work.querySelector(".slider"), input = slider.querySelector("input");
+    input.value = value;
+    slider.style.setProperty("--at", input.value);
+    slider.classList.toggle("all-left", input.value > 90);
+    slider.classList.toggle("all-right", input.value < 10);
+    input.setAttribute("aria-valuetext", `${input.value} % photograph`);
+  }
+}
+
+for (const [place, work] of Object.entries(works)) {
+  const slider = work.querySelector(".slider"), input = slider.querySelector("input");
+  input.setAttribute("aria-label", `How much of the photograph to show beside the ${place}’s painting, in percent`);
+  const follow = (event) => {
+    const box = slider.getBoundingClientRect();
+    slide(100 * (event.clientX - box.left) / box.width);
+  };
+  input.addEventListener("input", () => slide(input.value));
+  slider.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    slider.setPointerCapture(event.pointerId);
+    input.focus({ preventScroll: true });
+    follow(event);
+  });
+  slider.addEventListener("pointermove", (event) => { if (slider.hasPointerCapture(event.pointerId)) follow(event); });
+}
+
+find("strength").addEventListener("input", () => {
+  find("strong").textContent = `${find("strength").value} %`;
+  find("hang").style.setProperty("--strength", find("strength").value / 100);
+});
+for (const id of ["keep", "compare"]) find(id).addEventListener("change", paint);
+for (const radio of panel.querySelectorAll("input[name=model]")) radio.addEventListener("change", paint);
+panel.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (photo) download(chosen().value, find("download"));
+});
+find("second").addEventListener("click", () => download(`${chosen().value}@challenger`, find("second")));
+
+function choose(blob) { if (blob) take(blob, blob.name || "picture"); }
+file.addEventListener("change", () => { choose(file.files[0]); file.value = ""; });
+find("another").addEventListener("click", () => {
+  turn++;
+  forget();
+  tell("");
+  find("hang").hidden = find("another").hidden = find("second").hidden = true;
+  find("drop").hidden = false;
+  find("download").disabled = true;
+  file.focus();
+});
+for (const button of document.querySelectorAll("[data-sample]")) {
+  button.addEventListener("click", async () => {
+    tell("");
+    try {
+      const answer = await fetch(`/samples/${button.dataset.sample}/full.jpg`);
+      if (!answer.ok) throw new Error();
+      take(await answer.blob(), `${button.dataset.title}.jpg`);
+    } catch {
+      tell("The sample could not be fetched; reload the page.");
+    }
+  });
+}
+addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("over"); });
+addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("over"); });
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("over");
+  if (event.dataTransfer.files.length) choose(event.dataTransfer.files[0]);
+  else tell("That was no file. Save the picture first, then drop the file here.");
+});
+addEventListener("paste", (event) => choose(event.clipboardData?.files[0]));
+
+const linked = new URLSearchParams(location.search).get("style");
+for (const radio of panel.querySelectorAll("input[name=model]")) if (radio.value === linked) radio.checked = true;
+slide(50);
+paint();

@@ -1,0 +1,236 @@
+"""The studio in a real browser: a whole visit by hand and by keys, on a wide screen and on a telephone."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageChops
+
+from pipeline.inference import Stylizer
+from pipeline.serve.shelf import Shelf
+from pipeline.studio.pages import pages
+from pipeline.workspace import Workspace
+from tests.browser import Visit, needs_browser, visit
+from tests.pipeline.packages import empty_workspace, write_package
+from tests.pipeline.pictures import encoded, texture
+from tests.pipeline.serve.serving import Easel, served, settings, shelf_with
+from tests.pipeline.studio.test_pages import Versions
+
+PATIENCE = 60_000  # ms
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    place = empty_workspace(tmp_path / "studio")
+    write_package(place, "one", 1)
+    write_package(place, "two", 2)
+    return place
+
+
+@contextmanager
+def _studio(workspace: Workspace, width: int = 1280, shelf: Shelf | None = None, **changes: Any) -> Iterator[Visit]:
+    """Open the page; it must leave nothing on the console and ask for nothing from elsewhere."""
+    shelf = shelf or Versions(workspace, "one", "two")
+    with (
+        served(shelf, settings(max_bytes=20_000_000, **changes), extend=pages(workspace)) as client,
+        visit(f"{str(client.base_url).rstrip('/')}/", width=width) as seen,
+    ):
+        seen.page.set_default_timeout(PATIENCE)
+        yield seen
+        assert not seen.asked
+
+
+def _file(name: str, data: bytes) -> dict[str, Any]:
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+
+
+def _hung(page: Any, place: str = "champion") -> Any:
+    page.locator(f"#{place}.hung").wait_for()
+    return page.locator(f"#{place}")
+
+
+def _download(page: Any, button: Any) -> tuple[str, Image.Image]:
+    with page.expect_download() as begun:
+        button.click()
+    path = begun.value.path()
+    return begun.value.suggested_filename, Image.open(io.BytesIO(Path(path).read_bytes()))
+
+
+@needs_browser
+def test_a_whole_visit(workspace: Workspace) -> None:
+    photo = texture(9, 300, 200)
+    with _studio(workspace) as seen:
+        page = seen.page
+        assert not seen.broken_images()
+        page.locator("#file").set_input_files(_file("my garden.png", encoded(photo)))
+        work = _hung(page)
+        assert "The photograph my garden.png" in work.locator(".before").get_attribute("alt")
+        assert work.locator("figcaption").inner_text() == "ink version 1"
+
+        page.locator("#format").select_option("png")
+        name, picture = _download(page, page.locator("#download"))
+        assert name == "my garden-ink.png"
+        expected = Stylizer.load(workspace.package("one"))(photo)
+        assert ImageChops.difference(picture, expected).getbbox() is None  # of the photograph itself, in its own size
+
+        page.locator("#strength").fill("40")
+        assert page.locator("#strong").inner_text() == "40 %"
+        assert float(work.locator(".after").evaluate("one => getComputedStyle(one).opacity")) == 0.4
+        page.locator("#keep").check()
+        _hung(page)
+        _, picture = _download(page, page.locator("#download"))
+        expected = Stylizer.load(workspace.package("one"))(photo, strength=0.4, preserve_color=True)
+        assert ImageChops.difference(picture, expected).getbbox() is None
+
+        page.locator("#compare").check()
+        other = _hung(page, "challenger")
+        assert other.locator("figcaption").inner_text() == "ink version 2, the challenger"
+        name, picture = _download(page, page.locator("#second"))
+        assert name == "my garden-ink-challenger.png"
+        expected = Stylizer.load(workspace.package("two"))(photo, strength=0.4, preserve_color=True)
+        assert ImageChops.difference(picture, expected).getbbox() is None
+
+        page.locator("#another").click()
+        page.get_by_role("button", name="A dahlia").click()
+        _hung(page)
+        assert "A dahlia" in page.locator("#champion .before").get_attribute("alt")
+        for title in ("Styles", "State", "Paint"):
+            page.get_by_role("link", name=title, exact=True).click()
+            page.get_by_role("link", name=title, exact=True).and_(page.locator("[aria-current=page]")).wait_for()
+            assert not seen.broken_images()
+        page.goto(page.url.rstrip("/") + "/styles/ink")
+        page.get_by_role("link", name="Paint with it").click()
+        assert page.locator("input[name=model]:checked").get_attribute("value") == "ink"
+        assert not seen.complaints
+
+
+@needs_browser
+def test_a_visit_by_keys_alone(workspace: Workspace) -> None:
+    with _studio(workspace) as seen:
+        page = seen.page
+        page.keyboard.press("Tab")
+        assert page.locator(":focus").inner_text() == "To the content"
+        for _ in range(20):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.dataset.title") == "Apples on a cloth":
+                break
+        page.keyboard.press("Enter")
+        work = _hung(page)
+        slider = work.locator("input")
+        assert slider.evaluate("one => one === document.activeElement")
+        assert work.locator(".slider").evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        assert slider.get_attribute("aria-valuetext") == "60 % photograph"
+        assert work.locator(".slider").evaluate("one => one.style.getPropertyValue('--at')") == "60"
+        reached = []
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("document.activeElement.id"))
+        assert [
+            one for one in ("model-1", "strength", "keep", "compare", "download", "another") if one not in reached
+        ] == []
+        assert not seen.complaints
+
+
+@needs_browser
+def test_the_slider_follows_the_pointer_and_both_move_as_one(workspace: Workspace) -> None:
+    with _studio(workspace) as seen:
+        page = seen.page
+        page.get_by_role("button", name="A lake").click()
+        _hung(page)
+        page.locator("#compare").check()
+        _hung(page, "challenger")
+        box = page.locator("#champion .slider").bounding_box()
+        assert box
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] / 2)
+        page.mouse.up()
+        values = [page.locator(f"#{place} input").input_value() for place in ("champion", "challenger")]
+        assert values == ["20", "20"]
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_is_cut_off(workspace: Workspace, width: int) -> None:
+    with _studio(workspace, width) as seen:
+        page = seen.page
+        assert not seen.is_too_wide()
+        page.locator("#file").set_input_files(_file("tall.png", encoded(texture(2, 200, 500))))
+        _hung(page)
+        page.locator("#compare").check()
+        _hung(page, "challenger")
+        assert not seen.is_too_wide()
+        boxes = [page.locator(f"#{place} .slider").bounding_box() for place in ("champion", "challenger")]
+        for box in boxes:
+            assert box["width"] / box["height"] == pytest.approx(0.4, rel=0.02)
+        assert (boxes[0]["y"] == boxes[1]["y"]) == (width == 1280)  # side by side where there is room
+        for path in ("styles", "styles/ink", "state", "docs"):
+            page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/", 3)[2] + f"/{path}")
+            assert not seen.is_too_wide(), path
+
+
+@needs_browser
+def test_a_file_that_is_dropped_is_painted_and_a_bad_one_is_told(workspace: Workspace) -> None:
+    with _studio(workspace) as seen:
+        page = seen.page
+        _drop(page, "notes.txt", b"not a picture")
+        page.get_by_role("alert").wait_for()
+        assert "no picture that can be read" in page.get_by_role("alert").inner_text()
+        assert page.locator("#drop").is_visible()
+        _drop(page, "garden.jpg", encoded(texture(3, 120, 90), "JPEG"))
+        _hung(page)
+        assert not page.get_by_role("alert").is_visible()
+        _drop(page, "cut.png", encoded(texture(4))[:200])
+        page.get_by_role("alert").wait_for()
+        assert "ends too early" in page.get_by_role("alert").inner_text()
+        assert page.locator("#champion").is_visible()  # what was there stays
+
+
+def _drop(page: Any, name: str, data: bytes) -> None:
+    page.evaluate(
+        """([name, text]) => {
+            const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([bytes], name));
+            document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        [name, base64.b64encode(data).decode()],
+    )
+
+
+@needs_browser
+def test_a_server_that_is_busy_slow_or_gone_is_told_in_words(workspace: Workspace) -> None:
+    easel = Easel()
+    with ExitStack() as browser:
+        with _studio(workspace, shelf=shelf_with(easel), paint_seconds=2.0) as seen:
+            page = seen.page
+            page.get_by_role("button", name="A dahlia").click()
+            page.locator("#champion.painting").wait_for()
+            assert page.locator("#champion").get_attribute("aria-busy") == "true"
+            page.get_by_role("alert").wait_for()
+            assert "longer than 2 s" in page.get_by_role("alert").inner_text()
+            easel.go.set()
+            page.locator("#keep").check()
+            _hung(page)
+            page.route("**/api/stylize*", lambda route: route.abort())
+            page.locator("#keep").uncheck()
+            page.get_by_role("alert").wait_for()
+            assert "does not answer" in page.get_by_role("alert").inner_text()
+        browser.close()
+
+
+@needs_browser
+def test_it_can_be_read_without_script_and_in_the_dark(workspace: Workspace) -> None:
+    with served(Versions(workspace, "one"), extend=pages(workspace)) as client:
+        with visit(str(client.base_url), script=False) as seen:
+            assert "needs JavaScript" in seen.page.inner_text("noscript")
+        with visit(f"{str(client.base_url).rstrip('/')}/styles", dark=True) as seen:
+            assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 21, 19)"
