@@ -3,56 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import ClassVar
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from pipeline.catalogue import Task
 from pipeline.images import to_image
-from pipeline.inference import build_network, generator_weights, load_network, open_package
+from pipeline.loaded import Loaded
 from pipeline.networks.latent import LatentGenerator
 
 MOST_SEED = 2**63 - 1
 NO_CODE: Mapping[str, float] = MappingProxyType({})
 
 
-class Sampler:
+class Sampler(Loaded):
     """A loaded package: seeds in, square images out. A seed gives the same image whatever it is asked for with."""
 
-    def __init__(self, network: nn.Module, config: Mapping[str, Any], digest: str, device: torch.device) -> None:
-        """Wrap a generator; use `load` to get one from a package."""
-        assert isinstance(network, LatentGenerator)
-        self.network = network.to(device).eval().requires_grad_(False)
-        self.config, self.digest, self.device = config, digest, device
-
-    @classmethod
-    def load(cls, package: Path, device: str = "cpu", expected: str | None = None) -> Sampler:
-        """Return the model of a package folder, after checking every file against the package's manifest.
-
-        Args:
-            package: folder made by the package stage.
-            device: where to run, `cpu` or `cuda`.
-            expected: the package digest it must have, recorded outside of the folder.
-
-        Raises:
-            ValueError: a file is missing or changed, the package is not the expected one, or makes no images.
-        """
-        config, digest = open_package(package, "generate", expected)
-        return cls(load_network(package, config), config, digest, torch.device(device))
-
-    @classmethod
-    def of_training(cls, networks: Path, config: Mapping[str, Any]) -> Sampler:
-        """Return a state that the trainer kept as the model of a package of the same training, for scoring alone.
-
-        Raises:
-            ValueError: a weight is not finite.
-        """
-        network = build_network(config["network"])
-        network.load_state_dict(generator_weights(networks))
-        return cls(network, config, "", torch.device("cpu"))
+    task: ClassVar[Task] = "generate"
+    kind: ClassVar[type[nn.Module]] = LatentGenerator
+    network: LatentGenerator
 
     @property
     def side(self) -> int:

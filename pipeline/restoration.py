@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from pipeline.catalogue import Task
 from pipeline.images import to_image, to_tensor
-from pipeline.inference import build_network, generator_weights, load_network, open_package
+from pipeline.loaded import Loaded
 from pipeline.networks.unet import RestorationGenerator
 
 # px of what is given; memory stays that of a tile, whatever the picture. Both are multiples of what eight halvings
@@ -24,44 +24,16 @@ _LOST = 128  # from this level of a mask on the picture is lost
 Pixels = NDArray[np.uint8]
 
 
-class Restorer:
+class Restorer(Loaded):
     """A loaded package: damaged picture in, whole picture out, `scale` times as large.
 
     The same picture and mask give the same output. Up to `TILE` px a side a picture goes through the network as a
     whole; a larger one in tiles that overlap and run into each other, of which those without a hole are left alone.
     """
 
-    def __init__(self, network: nn.Module, config: Mapping[str, Any], digest: str, device: torch.device) -> None:
-        """Wrap a generator; use `load` to get one from a package."""
-        assert isinstance(network, RestorationGenerator)
-        self.network = network.to(device).eval().requires_grad_(False)
-        self.config, self.digest, self.device = config, digest, device
-
-    @classmethod
-    def load(cls, package: Path, device: str = "cpu", expected: str | None = None) -> Restorer:
-        """Return the model of a package folder, after checking every file against the package's manifest.
-
-        Args:
-            package: folder made by the package stage.
-            device: where to run, `cpu` or `cuda`.
-            expected: the package digest it must have, recorded outside of the folder.
-
-        Raises:
-            ValueError: a file is missing or changed, the package is not the expected one, or restores nothing.
-        """
-        config, digest = open_package(package, "restore", expected)
-        return cls(load_network(package, config), config, digest, torch.device(device))
-
-    @classmethod
-    def of_training(cls, networks: Path, config: Mapping[str, Any]) -> Restorer:
-        """Return a state that the trainer kept as the model of a package of the same training, for scoring alone.
-
-        Raises:
-            ValueError: a weight is not finite.
-        """
-        network = build_network(config["network"])
-        network.load_state_dict(generator_weights(networks))
-        return cls(network, config, "", torch.device("cpu"))
+    task: ClassVar[Task] = "restore"
+    kind: ClassVar[type[nn.Module]] = RestorationGenerator
+    network: RestorationGenerator
 
     @property
     def masked(self) -> bool:
