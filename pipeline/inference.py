@@ -18,11 +18,12 @@ from pipeline.files import digest_json, read_json, sha256_file
 from pipeline.images import to_image, to_tensor
 from pipeline.networks.dcgan import DcganGenerator
 from pipeline.networks.generators import ResnetGenerator
+from pipeline.painting import tiles
+from pipeline.painting.finish import finish
+from pipeline.painting.options import check_scale, check_strength
+from pipeline.painting.working import working_size
 
 NETWORKS: dict[str, type[nn.Module]] = {"resnet": ResnetGenerator, "dcgan": DcganGenerator}
-# Strokes keep a share of the picture that was learnt at `view` px. Painted this much larger they are finer than in
-# the artworks but still plainly strokes, and the picture is sharper; at twice they shrink out of sight.
-_LARGEST = 1.4
 
 
 class Stylizer:
@@ -37,8 +38,8 @@ class Stylizer:
         reverse: nn.Module | None = None,
     ) -> None:
         """Wrap a generator, and the one of the way back if there is one; use `load` to get them from a package."""
-        self.network = network.to(device).eval().requires_grad_(False)
-        self.reverse = None if reverse is None else reverse.to(device).eval().requires_grad_(False)
+        self.network = _ready(network, device)
+        self.reverse = None if reverse is None else _ready(reverse, device)
         self.config, self.digest, self.device = config, digest, device
 
     @classmethod
@@ -73,28 +74,36 @@ class Stylizer:
         return cls(network, config, "", torch.device("cpu"))
 
     def __call__(
-        self, image: Image.Image, *, strength: float = 1.0, preserve_color: bool = False, reverse: bool = False
+        self,
+        image: Image.Image,
+        *,
+        strength: float = 1.0,
+        preserve_color: bool = False,
+        reverse: bool = False,
+        scale: float = 1.0,
     ) -> Image.Image:
         """Return the painting of an RGB picture, in the picture's size.
 
         Args:
-            image: any size; it is painted with a short side of at most 1.4 times the side the model learnt at.
+            image: any size; it is painted with a short side of 1 to 1.4 times the side the model learnt at, so that
+                strokes have the share of it that they had in training, and its edges guide the painting to full size.
             strength: 0 gives the picture back, 1 the painting.
             preserve_color: keep the picture's colours and take only light and strokes from the painting.
             reverse: go from painting to photograph instead.
+            scale: 2 paints with brushes half as wide, and so on, up to the picture's own size.
 
         Raises:
-            ValueError: `strength` is outside of 0 to 1, or the model did not learn the way back.
+            ValueError: `strength` or `scale` is out of range, or the model did not learn the way back.
         """
-        if not 0 <= strength <= 1:
-            raise ValueError(f"strength is {strength}; it must be between 0 and 1")
+        check_strength(strength), check_scale(scale), self._network(reverse)
         image = image.convert("RGB")
-        painted = self._paint(image, reverse)
-        if preserve_color:
-            light, _, _ = painted.convert("YCbCr").split()
-            _, blue, red = image.convert("YCbCr").split()
-            painted = Image.merge("YCbCr", (light, blue, red)).convert("RGB")
-        return painted if strength == 1 else Image.blend(image, painted, strength)
+        if strength == 0:
+            return image.copy()
+        small = self._reduced(image, scale)
+        painting = self._paint(small, reverse)
+        # On the way back the picture's finest detail is paint, which is just what has to go.
+        detail = not reverse
+        return finish(image, small, painting, strength=strength, preserve_color=preserve_color, detail=detail)
 
     @torch.inference_mode()
     def paint_tensor(self, photos: Tensor, reverse: bool = False) -> Tensor:
@@ -104,6 +113,7 @@ class Stylizer:
             ValueError: with `reverse`, photographs are asked of a model that only paints.
         """
         padded, (height, width) = _pad(photos.to(self.device), self.config["multiple"])
+        padded = padded.to(memory_format=torch.channels_last)
         painted: Tensor = self._network(reverse)(padded)
         return painted[..., :height, :width]
 
@@ -117,12 +127,14 @@ class Stylizer:
             )
         return self.reverse
 
-    def _paint(self, image: Image.Image, reverse: bool) -> Image.Image:
-        scale = min(1.0, _LARGEST * self.config["view"] / min(image.size))
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        small = image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
-        painted = to_image(self.paint_tensor(to_tensor(small)[None], reverse)[0].cpu())
-        return painted if size == image.size else painted.resize(image.size, Image.Resampling.LANCZOS)
+    def _reduced(self, image: Image.Image, scale: float) -> Image.Image:
+        size = working_size(image.size, self.config["view"], scale)
+        return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+    def _paint(self, small: Image.Image, reverse: bool) -> Image.Image:
+        if small.width * small.height <= tiles.WHOLE:
+            return to_image(self.paint_tensor(to_tensor(small)[None], reverse)[0])
+        return tiles.paint(self._network(reverse), small, self.config["multiple"], self.device)
 
 
 def open_package(package: Path, task: Task, expected: str | None = None) -> tuple[dict[str, Any], str]:
@@ -233,6 +245,11 @@ def verify_package(package: Path, expected: str | None = None) -> str:
 def package_digest(manifest: dict[str, Any]) -> str:
     """Return the digest that names a package: over the digests of its files and of what it was made from."""
     return digest_json({key: manifest[key] for key in ("format", "files", "digests")})
+
+
+def _ready(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return a network for use; channels-last convolutions take two thirds of the time (benchmarks/inference.py)."""
+    return network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload,no-any-return]
 
 
 def _pad(photos: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:

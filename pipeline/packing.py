@@ -57,16 +57,19 @@ class _Stylize:
     def graph(self, name: str, network: nn.Module, config: Mapping[str, Any]) -> Graph:
         del network
         given, made = ("painting", "photo") if name == "reverse" else ("photo", "painting")
-        side = 16 * 2 ** config["network"]["arguments"]["downsamplings"]
+        multiple = 2 ** config["network"]["arguments"]["downsamplings"]
         axes = {0: "batch", 2: "height", 3: "width"}
-        probes = [(_noise(1, 3, side, side),), (_noise(2, 3, side // 2, side * 2),)]
-        return Graph((given,), made, {given: axes, made: axes}, probes)
+        probes = [(_noise(1, 3, 16 * multiple, 16 * multiple),), (_noise(2, 3, 8 * multiple, 32 * multiple),)]
+        multiples = {"height": multiple, "width": multiple}
+        return Graph((given,), made, {given: axes, made: axes}, probes, multiples, steered=True)
 
     def facts(self, network: nn.Module, config: Mapping[str, Any], workspace: Workspace) -> dict[str, Any]:
         return {
             "multiple": network.multiple,
             "palette": _palette(workspace.prepared(config["style"])),
             "input": "RGB in [-1, 1], (N, 3, H, W); H and W multiples of `multiple`, at least four times it",
+            "statistics": "(N, S, 2), which the ONNX graph gives of what it saw; a picture's, as `statistics_given`, "
+            "let its parts be painted alike",
         }
 
     def preview(self, networks: Networks, config: Mapping[str, Any], workspace: Workspace) -> Image.Image:

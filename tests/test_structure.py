@@ -35,7 +35,8 @@ LAYERS = [
      "catalogue", "devices", "distributed"],
     ["image_files", "images", "colour"],
     ["networks", "losses"],
-    ["data", "checkpoints", "methods", "metrics", "trainer", "inference", "recovery", "collapse", "panels"],
+    ["data", "checkpoints", "methods", "metrics", "trainer", "inference", "recovery", "collapse", "panels",
+     "painting"],
 ]
 STAGE_MODULES = sorted(set(STAGES.values()) - {"pipeline.check"})
 
