@@ -20,6 +20,7 @@ from pipeline.networks.dcgan import DcganGenerator
 from pipeline.networks.generators import ResnetGenerator
 from pipeline.painting import tiles
 from pipeline.painting.finish import finish
+from pipeline.painting.layers import laid_over, layer_sizes
 from pipeline.painting.options import check_scale, check_strength
 from pipeline.painting.working import working_size
 
@@ -99,8 +100,7 @@ class Stylizer:
         image = image.convert("RGB")
         if strength == 0:
             return image.copy()
-        small = self._reduced(image, scale)
-        painting = self._paint(small, reverse)
+        small, painting = self._painted(image, scale, reverse)
         # On the way back the picture's finest detail is paint, which is just what has to go.
         detail = not reverse
         return finish(image, small, painting, strength=strength, preserve_color=preserve_color, detail=detail)
@@ -127,9 +127,14 @@ class Stylizer:
             )
         return self.reverse
 
-    def _reduced(self, image: Image.Image, scale: float) -> Image.Image:
-        size = working_size(image.size, self.config["view"], scale)
-        return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+    def _painted(self, image: Image.Image, scale: float, reverse: bool) -> tuple[Image.Image, Image.Image]:
+        """Return a picture at the size that it was painted at, and its painting."""
+        small = _resized(image, working_size(image.size, self.config["view"], scale))
+        painting = self._paint(small, reverse)
+        for size in [] if reverse else layer_sizes(small.size, image.size):
+            finer = _resized(image, size)
+            painting, small = laid_over(small, painting, finer, self._paint(finer, reverse)), finer
+        return small, painting
 
     def _paint(self, small: Image.Image, reverse: bool) -> Image.Image:
         if small.width * small.height <= tiles.WHOLE:
@@ -245,6 +250,10 @@ def verify_package(package: Path, expected: str | None = None) -> str:
 def package_digest(manifest: dict[str, Any]) -> str:
     """Return the digest that names a package: over the digests of its files and of what it was made from."""
     return digest_json({key: manifest[key] for key in ("format", "files", "digests")})
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
 
 
 def _ready(network: nn.Module, device: torch.device) -> nn.Module:

@@ -14,7 +14,7 @@ from pipeline.cli import app
 from tests.conftest import copy_checkout
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/operations.md")
+PAGES = ("README.md", "docs/operations.md", "docs/using.md")
 # Run by other tests or by whoever runs these: the demo by tests/pipeline/test_demo.py, `make test` by CI.
 ELSEWHERE = ("make demo", "make test")
 # These serve until they are stopped.

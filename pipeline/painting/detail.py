@@ -65,7 +65,8 @@ class Detail:
 def _light(photo: Tensor) -> Tensor:
     """Return the light (1, H, W) of a photograph (3, H, W)."""
     red, green, blue = (weight * channel for weight, channel in zip(LIGHT, photo, strict=True))
-    return (red + green + blue)[None]
+    light: Tensor = red + green + blue
+    return light[None]
 
 
 def _mean(values: Tensor) -> Tensor:

@@ -54,8 +54,8 @@ def _plain(text: str) -> str:
 
 def test_there_are_the_commands_that_were_promised() -> None:
     promised = (
-        "ingest fetch remove report plan retrain promote hold rollback status stylize export generate methods evaluate "
-        "compare judge vote calibrate doctor preset samples warm-start"
+        "ingest fetch remove report plan retrain promote hold rollback status stylize generate methods evaluate "
+        "export compare judge vote calibrate doctor preset samples warm-start"
     )
     assert sorted(promised.split()) == COMMANDS
 
