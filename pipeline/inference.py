@@ -97,7 +97,7 @@ class Stylizer:
             ValueError: `strength` or `scale` is out of range, or the model did not learn the way back.
         """
         check_strength(strength), check_scale(scale), self._network(reverse)
-        image = image.convert("RGB")
+        image = image if image.mode == "RGB" else image.convert("RGB")
         if strength == 0:
             return image.copy()
         small, painting = self._painted(image, scale, reverse)

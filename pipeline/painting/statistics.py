@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
@@ -40,9 +41,10 @@ def measure(network: nn.Module, pictures: Tensor) -> Tensor:
     places = {id(norm): number for number, norm in enumerate(norms(network))}
 
     def pooled(norm: nn.Module) -> nn.Module:
-        return _Pooled(norm, places[id(norm)], seen)
+        return _Pooled(norm, places[id(norm)], seen, len(places))
 
-    _twin(network, pooled)(pictures)
+    with suppress(_EnoughError):
+        _twin(network, pooled)(pictures)
     return torch.cat([seen[number] for number in sorted(seen)], dim=1)
 
 
@@ -111,17 +113,23 @@ class _Fixed(_Affine):
         return self.applied(x, self.mean.to(x), self.deviation.to(x))
 
 
+class _EnoughError(Exception):
+    """The last norm was measured: what the network would go on to is not asked for."""
+
+
 class _Pooled(_Affine):
     """Statistics of a whole batch, which are noted."""
 
-    def __init__(self, norm: nn.Module, place: int, seen: dict[int, Tensor]) -> None:
+    def __init__(self, norm: nn.Module, place: int, seen: dict[int, Tensor], wanted: int) -> None:
         super().__init__(norm)
-        self.place, self.seen = place, seen
+        self.place, self.seen, self.wanted = place, seen, wanted
 
     def forward(self, x: Tensor) -> Tensor:
         variance, mean = torch.var_mean(x, (0, 2, 3), correction=0, keepdim=True)
         deviation = (variance + self.eps).sqrt()
         self.seen[self.place] = torch.stack([mean, deviation], dim=-1).flatten(1, 3)
+        if len(self.seen) == self.wanted:
+            raise _EnoughError
         return self.applied(x, mean, deviation)
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from pipeline.images import cropped, to_image, to_tensor
 from pipeline.painting.statistics import measure, norms, with_statistics
 
-WHOLE = 1 << 20  # px that are painted at once
+WHOLE = 1 << 19  # px that are painted at once
 _TILE = 768  # side of a tile with its margins, px
 # What a tile sees less of than the whole picture does, px: the last half of a margin is thrown away, the rest blends.
 # Networks of 4 to 9 residual blocks reach 54 to 94 px, and their outermost reach hardly counts.

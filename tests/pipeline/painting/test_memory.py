@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-BASE, PER_PIXEL = 900e6, 25  # bytes: what README's docs promise (docs/operations.md, 'Pictures of any size')
+BASE, PER_PIXEL = 1.6e9, 12  # bytes: what docs/using.md promises ('Pictures of any size')
 
 _PROGRAM = """
 import resource, sys
