@@ -370,11 +370,12 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: atelier stylize holiday/ painted/ --model monet")
 def stylize(
     context: typer.Context,
-    given: Annotated[Path, typer.Argument(metavar="IN", help="A picture, or a folder of them.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="A picture, or a folder.")],
+    given: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures, folders, globs; - is stdin.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A picture, or a folder; - is stdout.")],
     model: Annotated[str | None, typer.Option(help="A model (its champion is used), or a package folder.")] = None,
     strength: Annotated[float, typer.Option(min=0, max=1, help="0: the picture, 1: the painting.")] = 1.0,
     preserve_color: Annotated[bool, typer.Option("--preserve-color", help="Keep the picture's colours.")] = False,
+    scale: Annotated[float, typer.Option(help="2: brushes half as wide; 1: as wide a share as in training.")] = 1.0,
     reverse: Annotated[bool, typer.Option("--reverse", help="Painting to photograph; of cyclegan alone.")] = False,
     reference: Annotated[
         list[Path] | None, typer.Option(help="A picture to paint after; may be repeated. Of adain alone.")
@@ -385,30 +386,52 @@ def stylize(
     style: Annotated[
         str | None, typer.Option(help="Instead of references, a style that an adain model has learnt.")
     ] = None,
+    extension: Annotated[str, typer.Option("--format", help="jpg, png, webp, tif; without, the picture's.")] = "",
+    quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = 93,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Repaint a picture or a folder, in any size."""
+    """Repaint pictures of any size; what an earlier run has painted is left alone."""
     from pipeline import stylize as files
+    from pipeline.painting.options import check_scale
 
+    saving = files.Saving(extension, quality)
+    check_scale(scale)
     workspace = context.obj.workspace_if_any()
     package = files.find_package(workspace, model)
-    total = len(files.sources(given))  # a wrong path is told before torch is imported
+    total = sum(len(files.sources(path)) for path in given)  # a wrong path is told before torch is imported
     from pipeline.inference import Stylizer
 
     _check_device(device)
     stylizer = Stylizer.load(package.directory, device, package.expected)
     limits = files.picture_limits(workspace)
     references = files.read_references(reference or (), limits)
-    painted = files.stylize(
-        stylizer, given, target, limits, strength, preserve_color, reverse, references, weight or (), style
-    )
+    wishes = (strength, preserve_color, reverse, scale, saving, references, weight or (), style)
     results = []
     with show.file_progress(f"paint with {package.label}", say=total > 1) as advance:
-        for result in painted:
+        for result in files.stylize(stylizer, given, target, limits, *wishes):
             results.append(result)
             advance(len(results), total)
     if show.paintings(results, target):
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: atelier export monet monet.onnx --format onnx --half")
+def export(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model (its champion), or a package folder.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The file.")],
+    extension: Annotated[str, typer.Option("--format", help="onnx, pt2 or safetensors.")] = "onnx",
+    half: Annotated[bool, typer.Option("--half", help="Convolutions in half precision; of onnx alone.")] = False,
+    network: Annotated[str, typer.Option(help="Which, if there are several: generator, reverse.")] = "",
+) -> None:
+    """Write a model for other programs, held against torch first."""
+    from pipeline import stylize as files
+
+    package = files.find_package(context.obj.workspace_if_any(), model)
+    from pipeline.exporting import export as write
+
+    written = write(package.directory, target, extension, half=half, name=network, expected=package.expected)
+    out.print(f"{package.label}: {shown(written)}", markup=False)
 
 
 def _check_device(device: str) -> None:

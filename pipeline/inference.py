@@ -25,6 +25,11 @@ from pipeline.networks.generators import ResnetGenerator
 from pipeline.networks.infogan import InfoganGenerator, InfoganRecogniser
 from pipeline.networks.stylegan2 import StyleGenerator
 from pipeline.networks.unet import RestorationGenerator
+from pipeline.painting import tiles
+from pipeline.painting.finish import finish
+from pipeline.painting.layers import laid_over, layer_sizes
+from pipeline.painting.options import check_scale, check_strength
+from pipeline.painting.working import working_size
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "resnet": ResnetGenerator,
@@ -35,9 +40,6 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "infogan": InfoganGenerator,
     "infogan_recogniser": InfoganRecogniser,
 }
-# Strokes keep a share of the picture that was learnt at `view` px. Painted this much larger they are finer than in
-# the artworks but still plainly strokes, and the picture is sharper; at twice they shrink out of sight.
-_LARGEST = 1.4
 
 
 class Stylizer:
@@ -56,8 +58,8 @@ class Stylizer:
 
         `references` are pictures of each style that a model has learnt which paints after references.
         """
-        self.network = network.to(device).eval().requires_grad_(False)
-        self.reverse = None if reverse is None else reverse.to(device).eval().requires_grad_(False)
+        self.network = _ready(network, device)
+        self.reverse = None if reverse is None else _ready(reverse, device)
         self.config, self.digest, self.device = config, digest, device
         self.references = references
 
@@ -106,6 +108,7 @@ class Stylizer:
         strength: float = 1.0,
         preserve_color: bool = False,
         reverse: bool = False,
+        scale: float = 1.0,
         reference: Image.Image | Sequence[Image.Image] = (),
         weights: Sequence[float] = (),
         style: str | None = None,
@@ -113,32 +116,32 @@ class Stylizer:
         """Return the painting of an RGB picture, in the picture's size.
 
         Args:
-            image: any size; it is painted with a short side of at most 1.4 times the side the model learnt at.
+            image: any size; it is painted with a short side of 1 to 1.4 times the side the model learnt at, so that
+                strokes have the share of it that they had in training, and its edges guide the painting to full size.
             strength: 0 gives the picture back, 1 the painting. What lies between is a mixture of pictures; of a model
                 that paints after references one of features, as the paper has it.
             preserve_color: keep the picture's colours and take only light and strokes from the painting.
             reverse: go from painting to photograph instead.
+            scale: 2 paints with brushes half as wide, and so on, up to the picture's own size.
             reference: the picture, or pictures, after which a model paints that takes references; of any size.
             weights: how much each of several counts; alike without.
             style: instead of references, a style that such a model has learnt: a mixture of its own references.
 
         Raises:
-            ValueError: `strength` is outside of 0 to 1, the model did not learn the way back, it needs a reference or
-                takes none, or weights and references do not belong together.
+            ValueError: `strength` or `scale` is out of range, the model did not learn the way back, it needs a
+                reference or takes none, or weights and references do not belong together.
         """
-        if not 0 <= strength <= 1:
-            raise ValueError(f"strength is {strength}; it must be between 0 and 1")
-        image = image.convert("RGB")
+        check_strength(strength), check_scale(scale)
         given = [reference] if isinstance(reference, Image.Image) else list(reference)
         code = self.code(given, weights, style)
+        network = self._painter(reverse, code, strength)
+        image = image if image.mode == "RGB" else image.convert("RGB")
         if strength == 0:
-            return image
-        painted = self._paint(image, reverse, code, strength)
-        if preserve_color:
-            light, _, _ = painted.convert("YCbCr").split()
-            _, blue, red = image.convert("YCbCr").split()
-            painted = Image.merge("YCbCr", (light, blue, red)).convert("RGB")
-        return painted if strength == 1 or code is not None else Image.blend(image, painted, strength)
+            return image.copy()
+        small, painting = self._painted(image, scale, network, layered=not reverse)
+        # On the way back the picture's finest detail is paint, which is just what has to go.
+        share = strength if code is None else 1.0
+        return finish(image, small, painting, strength=share, preserve_color=preserve_color, detail=not reverse)
 
     @property
     def refers(self) -> bool:
@@ -185,13 +188,12 @@ class Stylizer:
         Raises:
             ValueError: with `reverse`, photographs are asked of a model that only paints.
         """
+        return self._apply(self._painter(reverse, code, strength), photos)
+
+    @torch.inference_mode()
+    def _apply(self, network: nn.Module, photos: Tensor) -> Tensor:
         padded, (height, width) = _pad(photos.to(self.device), self.config["multiple"])
-        network = self._network(reverse)
-        if isinstance(network, AdainGenerator):
-            assert code is not None
-            painted = network.paint(padded, code, strength)
-        else:
-            painted = network(padded)
+        painted: Tensor = network(padded.to(memory_format=torch.channels_last))
         return painted[..., :height, :width]
 
     @property
@@ -226,12 +228,29 @@ class Stylizer:
             )
         return self.reverse
 
-    def _paint(self, image: Image.Image, reverse: bool, code: Tensor | None, strength: float) -> Image.Image:
-        scale = min(1.0, _LARGEST * self.config["view"] / min(image.size))
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        small = image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
-        painted = to_image(self.paint_tensor(to_tensor(small)[None], reverse, code, strength)[0].cpu())
-        return painted if size == image.size else painted.resize(image.size, Image.Resampling.LANCZOS)
+    def _painter(self, reverse: bool, code: Tensor | None, strength: float) -> nn.Module:
+        """Return what takes photographs alone: a network, or one with a code that it paints after."""
+        network = self._network(reverse)
+        if not isinstance(network, AdainGenerator):
+            return network
+        assert code is not None
+        return network.after(code, strength)
+
+    def _painted(
+        self, image: Image.Image, scale: float, network: nn.Module, layered: bool
+    ) -> tuple[Image.Image, Image.Image]:
+        """Return a picture at the size that it was painted at, and its painting."""
+        small = _resized(image, working_size(image.size, self.config["view"], scale))
+        painting = self._paint(small, network)
+        for size in layer_sizes(small.size, image.size) if layered else []:
+            finer = _resized(image, size)
+            painting, small = laid_over(small, painting, finer, self._paint(finer, network)), finer
+        return small, painting
+
+    def _paint(self, small: Image.Image, network: nn.Module) -> Image.Image:
+        if small.width * small.height <= tiles.WHOLE:
+            return to_image(self._apply(network, to_tensor(small)[None])[0])
+        return tiles.paint(network, small, self.config["multiple"], self.device)
 
 
 def write_references(pictures: Sequence[Image.Image]) -> bytes:
@@ -385,6 +404,15 @@ def _shares(count: int, weights: Sequence[float]) -> list[float]:
         told = ", ".join(f"{each:g}" for each in given)
         raise ValueError(f"the weights are {told}; they must be 0 or more, and not all 0")
     return [each / sum(given) for each in given]
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _ready(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return a network for use; channels-last convolutions take two thirds of the time (benchmarks/inference.py)."""
+    return network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload,no-any-return]
 
 
 def _pad(photos: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:

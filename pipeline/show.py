@@ -15,7 +15,7 @@ from rich.text import Text
 
 from pipeline.catalogue import facts_of
 from pipeline.progress import Progress, duration
-from pipeline.terminal import hint, out, shown
+from pipeline.terminal import errors, hint, out, shown
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -110,15 +110,20 @@ def _offer_models(workspace: Workspace, found: Status) -> None:
 
 
 def paintings(results: Sequence[Result], target: Path, done_to: str = "painted") -> int:
-    """Show where paintings, or what else was made, lie and which files failed; return how many did."""
+    """Show where paintings, or what else was made, lie, which were there, which failed; return how many did."""
     failed = [result for result in results if result.problem]
-    done = [result for result in results if not result.problem]
+    finished = [result for result in results if result.finished]
+    done = [result for result in results if not result.problem and not result.finished]
+    say = errors if target == Path("-") else out  # standard output holds the painting
     if len(done) == 1:
-        out.print(f"{done_to}: {shown(done[0].target)}", markup=False)
+        say.print(f"{done_to}: {shown(done[0].target)}", markup=False)
     elif done:
-        out.print(f"{done_to} {len(done)} pictures: {shown(target)}", markup=False)
+        say.print(f"{done_to} {len(done)} pictures: {shown(target)}", markup=False)
+    if finished:
+        counted = f"{len(finished)} picture{'s' if len(finished) > 1 else ''}"
+        say.print(f"{done_to} before, just so: {counted}: {shown(target)}", markup=False)
     for result in failed:
-        out.print(f"not {done_to}: {result.source}: {result.problem}", markup=False)
+        say.print(f"not {done_to}: {result.source}: {result.problem}", markup=False)
     return len(failed)
 
 

@@ -1,15 +1,20 @@
-"""Repaint files with a package or a champion: one file or a whole folder, past whatever cannot be read."""
+"""Repaint files with a package or a champion: files, folders, globs or a stream, past whatever cannot be read."""
 
 from __future__ import annotations
 
+import glob
 import io
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.files import write_atomic
-from pipeline.images import Limits, Refused, decode
+from pipeline.files import sha256_bytes, write_atomic
+from pipeline.image_files import Refused
+from pipeline.images import Limits, decode
+from pipeline.painting.options import check_scale, check_strength
+from pipeline.painting.picture import FORMATS, QUALITY, WRITERS, encoded, read, record_of
 from pipeline.params import load_params
 from pipeline.workspace import Workspace
 
@@ -18,8 +23,9 @@ if TYPE_CHECKING:
 
     from pipeline.inference import Stylizer
 
-_WRITERS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
-_READABLE = {*_WRITERS, ".bmp", ".gif", ".avif"}
+STREAM = Path("-")  # standard input or output, as a name of a file
+_READABLE = {*WRITERS, ".bmp", ".gif", ".avif"}
+_PAINTING = 1  # to be raised when the same package and options give another painting
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,29 @@ class Result:
     source: Path
     target: Path
     problem: str = ""
+    finished: bool = False  # an earlier run had painted it
+
+
+@dataclass(frozen=True)
+class Saving:
+    """How paintings are written: a format of `FORMATS`, or empty for the picture's own; quality, of lossy ones."""
+
+    format: str = ""
+    quality: int = QUALITY
+
+    def __post_init__(self) -> None:
+        """Refuse what no writer takes.
+
+        Raises:
+            ValueError: an unknown format, or a quality outside of 1 to 100.
+        """
+        if self.format and self.format not in FORMATS:
+            raise ValueError(f"--format {self.format}: choose one of {', '.join(FORMATS)}")
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"--quality {self.quality}: it must be between 1 and 100")
+
+
+AS_GIVEN = Saving()
 
 
 def find_package(workspace: Workspace | None, model: str | None) -> Package:
@@ -89,39 +118,55 @@ def _no_champion(workspace: Workspace, model: str | None, champions: list[str]) 
 
 
 def sources(given: Path) -> list[Path]:
-    """Return the pictures of a folder and its subfolders, sorted, or the one file.
+    """Return the pictures of a folder and its subfolders, or of a glob, sorted; the one file; or `-`, standard input.
 
     Raises:
         ValueError: there is nothing of that name, or no picture in it.
     """
-    if given.is_file():
+    if given == STREAM or given.is_file():
         return [given]
-    if not given.is_dir():
+    if given.is_dir():
+        found = [path for path in given.rglob("*") if not _is_hidden(path.relative_to(given))]
+    elif glob.has_magic(str(given)):
+        found = [Path(name) for name in glob.glob(str(given), recursive=True)]  # noqa: PTH207 (absolute ones too)
+    else:
         raise ValueError(f"{given}: no such file or folder")
-    found = sorted(
-        path
-        for path in given.rglob("*")
-        if path.suffix.lower() in _READABLE
-        and not any(part.startswith(".") for part in path.relative_to(given).parts)
-    )
+    found = sorted(path for path in found if path.suffix.lower() in _READABLE and path.is_file())
     if not found:
         raise ValueError(f"{given} holds no pictures ({', '.join(sorted(_READABLE))})")
     return found
 
 
-def target_of(source: Path, given: Path, out: Path) -> Path:
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def target_of(source: Path, given: Path, out: Path, extension: str = "") -> Path:
     """Return where the painting of `source` goes, in a format that can be written.
+
+    Args:
+        source: the picture.
+        given: what the person named: the picture itself, a folder or a glob.
+        out: the file or folder that the person named.
+        extension: one of `FORMATS`, for every painting; empty for the picture's own where it can be written.
 
     Raises:
         ValueError: the name given has no such format, or the painting would replace the picture.
     """
-    name = source.relative_to(given) if given.is_dir() else Path(source.name)
-    target = out / name if given.is_dir() or out.is_dir() else out
-    if target.suffix.lower() not in _WRITERS:
+    if out == STREAM:
+        return STREAM
+    many = given != source
+    name = source.relative_to(given) if given.is_dir() else Path("painting" if source == STREAM else source.name)
+    target = out / name if many or out.is_dir() else out
+    if extension and (target != out or target.suffix.lower() not in WRITERS):
+        target = target.with_suffix(FORMATS[extension])
+    if target.suffix.lower() not in WRITERS:
         if target == out:
-            raise ValueError(f"{out}: choose a name that ends in one of {', '.join(_WRITERS)}")
+            raise ValueError(f"{out}: choose a name that ends in one of {', '.join(WRITERS)}, or --format")
         target = target.with_suffix(".png")
-    if target.resolve() == source.resolve():
+    if extension and WRITERS[target.suffix.lower()] != WRITERS[FORMATS[extension]]:
+        raise ValueError(f"{out} and --format {extension} are two formats; leave one out")
+    if source != STREAM and target.resolve() == source.resolve():
         raise ValueError(f"{source}: the painting would replace the picture; choose another name or folder")
     return target
 
@@ -150,44 +195,126 @@ def read_references(paths: Sequence[Path], limits: Limits) -> list[Image]:
 
 def stylize(
     stylizer: Stylizer,
-    given: Path,
+    given: Sequence[Path] | Path,
     out: Path,
     limits: Limits,
     strength: float = 1.0,
     preserve_color: bool = False,
     reverse: bool = False,
+    scale: float = 1.0,
+    saving: Saving = AS_GIVEN,
     references: Sequence[Image] = (),
     weights: Sequence[float] = (),
     style: str | None = None,
 ) -> Iterator[Result]:
     """Repaint `given` into `out`, one file at a time; a file that cannot be read or written is reported, not fatal.
 
+    Orientation is applied; EXIF, an RGB colour profile and transparency are kept. Each painting's EXIF says by which
+    package, with which options and of which picture it was made (`ProcessingSoftware`). One that says just what it
+    would say now is finished, and is left alone.
+
     Raises:
-        ValueError: nothing to repaint, `out` will not do, `strength` is not between 0 and 1, or `reverse` is asked of
-            a model that only paints; or references, weights and style are not what the model takes.
+        ValueError: nothing to repaint, `out` will not do, `strength` or `scale` is out of range, or `reverse` is
+            asked of a model that only paints; or references, weights and style are not what the model takes.
     """
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength is {strength}; it must be between 0 and 1")
-    if given.is_dir() and out.is_file():
-        raise ValueError(f"{out} is a file; a folder of pictures needs a folder to go to")
-    pairs = [(source, target_of(source, given, out)) for source in sources(given)]
+    check_strength(strength)
+    check_scale(scale)
     asked = {"reference": references, "weights": weights, "style": style}
-    after: dict[str, Any] = {name: value for name, value in asked.items() if value}
-    for source, target in pairs:
+    options: dict[str, Any] = {
+        "strength": strength, "preserve_color": preserve_color, "reverse": reverse, "scale": scale,
+        **{name: value for name, value in asked.items() if value},
+    }  # fmt: skip
+    named = [given] if isinstance(given, Path) else list(given)
+    for source, target, problem in _pairs(named, out, saving):
+        finished = False
         try:
-            picture = decode(source, limits).image
-            painting = stylizer(picture, strength=strength, preserve_color=preserve_color, reverse=reverse, **after)
-            write(target, painting)
+            if not problem:
+                finished = _paint(stylizer, source, target, limits, options, saving)
         except Refused as error:
-            yield Result(source, target, str(error))
+            problem = str(error)
         except OSError as error:
-            yield Result(source, target, f"cannot be read or written: {error}")
-        else:
-            yield Result(source, target)
+            problem = f"cannot be read or written: {error}"
+        yield Result(source, target, problem, finished)
 
 
 def write(target: Path, picture: Image) -> None:
     """Write a picture in the format that its name says, which `target_of` has checked."""
     data = io.BytesIO()
-    picture.save(data, _WRITERS[target.suffix.lower()], quality=93)
+    picture.save(data, WRITERS[target.suffix.lower()], quality=QUALITY)
     write_atomic(target, data.getvalue())
+
+
+def _pairs(named: Sequence[Path], out: Path, saving: Saving) -> list[tuple[Path, Path, str]]:
+    """Return pictures, where their paintings go, and why one cannot go there.
+
+    Raises:
+        ValueError: see `stylize`.
+    """
+    found = [(source, given) for given in named for source in sources(given)]
+    if len(found) > 1 and out == STREAM:
+        raise ValueError(f"{len(found)} pictures do not go to standard output; name a folder")
+    is_one = len(found) == 1 and found[0][0] == found[0][1]
+    if not is_one and out != STREAM and not out.is_dir() and (out.is_file() or out.suffix.lower() in WRITERS):
+        raise ValueError(f"{out} is a file; a folder of pictures needs a folder to go to")
+    pairs, taken = [], dict[Path, Path]()
+    for source, given in found:
+        # Of several files each goes into a folder, as if it were all that is in one.
+        place = given if is_one or given.is_dir() else source.parent
+        target = target_of(source, place, out, saving.format)
+        first = taken.setdefault(target, source)
+        clash = "" if first == source else f"its painting would replace that of {first}; rename one of the two"
+        pairs.append((source, target, clash))
+    return pairs
+
+
+def _paint(
+    stylizer: Stylizer, source: Path, target: Path, limits: Limits, options: Mapping[str, Any], saving: Saving
+) -> bool:
+    """Paint one file unless its painting is there; return whether it was."""
+    data = _bytes_of(source, limits)
+    suffix = target.suffix if target != STREAM else FORMATS.get(saving.format, "")
+    record = _record(stylizer, data, options, saving)
+    if target != STREAM and stylizer.digest and target.is_file() and record_of(target) == record:
+        return True
+    picture = read(data, limits)
+    suffix = suffix or (picture.suffix if picture.suffix in WRITERS else ".png")
+    rest = {name: value for name, value in options.items() if name != "strength"}
+    painted = picture.stylized(
+        lambda image, strength: stylizer(image, strength=strength, **rest),
+        options["strength"],
+        opaque=WRITERS[suffix.lower()] == "JPEG",
+    )
+    del picture
+    made = encoded(painted, suffix, saving.quality, record)
+    if target == STREAM:
+        sys.stdout.buffer.write(made)
+        sys.stdout.buffer.flush()
+    else:
+        write_atomic(target, made)
+    return False
+
+
+def _bytes_of(source: Path, limits: Limits) -> bytes:
+    """Return a file's bytes, of which there are not too many.
+
+    Raises:
+        Refused: there are, or it is no regular file.
+    """
+    if source == STREAM:
+        data = sys.stdin.buffer.read(limits.max_bytes + 1)
+    elif not source.is_file():  # opening a FIFO would wait for ever
+        raise Refused("not_regular", "it is not a regular file")
+    else:
+        with source.open("rb") as stream:
+            data = stream.read(limits.max_bytes + 1)
+    if len(data) > limits.max_bytes:
+        raise Refused("too_large", f"more than max_bytes ({limits.max_bytes})")
+    return data
+
+
+def _record(stylizer: Stylizer, data: bytes, options: Mapping[str, Any], saving: Saving) -> str:
+    """Return what a painting's file says of how it was made."""
+    told = {"package": stylizer.digest[:16], "picture": sha256_bytes(data)[:16], **options, "quality": saving.quality}
+    if "reference" in options:
+        told["reference"] = " ".join(sha256_bytes(each.tobytes())[:16] for each in options["reference"])
+    return "; ".join([f"Style Atelier painting {_PAINTING}", *(f"{name} {value}" for name, value in told.items())])

@@ -14,6 +14,7 @@ from rich.console import Console
 from pipeline.workspace import Workspace, find_workspace
 
 out = Console(highlight=False, soft_wrap=True)  # soft: a path that is broken over two lines cannot be pasted
+errors = Console(highlight=False, soft_wrap=True, stderr=True)
 
 # Nothing that the project starts phones home.
 QUIET = {

@@ -14,7 +14,7 @@ from pipeline.cli import app
 from tests.conftest import copy_checkout
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/operations.md", "docs/serving.md")
+PAGES = ("README.md", "docs/operations.md", "docs/serving.md", "docs/using.md")
 # Run by other tests or by whoever runs these: the demo by tests/pipeline/test_demo.py, `make test` by CI.
 # The calls of docs/serving.md: by tests/pipeline/serve/test_command.py, against a server that runs.
 ELSEWHERE = ("make demo", "make test", "curl ")

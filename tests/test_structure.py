@@ -38,7 +38,8 @@ LAYERS = [
      "catalogue", "devices", "distributed", "weights"],
     ["image_files", "images", "colour"],
     ["networks", "losses", "damage"],
-    ["data", "checkpoints", "methods", "metrics", "trainer", "inference", "recovery", "collapse", "panels"],
+    ["data", "checkpoints", "methods", "metrics", "trainer", "inference", "recovery", "collapse", "panels",
+     "painting"],
 ]
 STAGE_MODULES = sorted(set(STAGES.values()) - {"pipeline.check"})
 

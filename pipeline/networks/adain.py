@@ -121,6 +121,10 @@ class AdainGenerator(nn.Module):
         """Return paintings (N, 3, H, W) in [-1, 1] after a code; at strength 0 the decoder redraws the photograph."""
         return self.draw(fuse(self.encode(photos)[-1], code, strength))
 
+    def after(self, code: Tensor, strength: float = 1.0) -> nn.Module:
+        """Return a network of photographs alone, which paints as `paint` does after a code, with these weights."""
+        return _After(self, code, strength)
+
     def draw(self, features: Tensor) -> Tensor:
         """Return the image of features, within [-1, 1]."""
         images: Tensor = self.decoder(features).clamp(-1, 1)
@@ -136,6 +140,21 @@ class AdainGenerator(nn.Module):
             strength: (1,), 0 to 1.
         """
         return self.paint(photos, self.code(references, weights), strength)
+
+
+class _After(nn.Module):
+    """A generator bound to a code. Its fusion is an instance norm, so that tiles can be given a whole picture's."""
+
+    def __init__(self, generator: AdainGenerator, code: Tensor, strength: float) -> None:
+        super().__init__()
+        self.generator, self.strength = generator, strength
+        self.mean, self.deviation = code.chunk(2, dim=1)
+        self.norm = nn.InstanceNorm2d(self.mean.shape[1], eps=EPSILON)
+
+    def forward(self, photos: Tensor) -> Tensor:
+        content = self.generator.encode(photos)[-1]
+        styled = self.norm(content) * self.deviation + self.mean
+        return self.generator.draw(content + self.strength * (styled - content))
 
 
 def freeze(network: nn.Module) -> None:

@@ -44,7 +44,7 @@ class ReferencePacker(TranslationPacker):
 
     def facts(self, network: nn.Module, config: Mapping[str, Any], workspace: Workspace) -> dict[str, Any]:
         """Return what is added to the training's config for whoever loads the package."""
-        return super().facts(network, config, workspace) | {
+        return self.basics(network, config, workspace) | {
             "references": "RGB in [-1, 1], (R, 3, h, w) of any size, with weights (R,) of sum 1; strength is (1,)"
         }
 

@@ -27,13 +27,21 @@ class TranslationPacker(Packer):
         """Return what a network's ONNX graph takes and gives."""
         del network
         given, made = ("painting", "photo") if name == "reverse" else ("photo", "painting")
-        side = 16 * 2 ** config["network"]["arguments"]["downsamplings"]
+        multiple = 2 ** config["network"]["arguments"]["downsamplings"]
         axes = {0: "batch", 2: "height", 3: "width"}
-        probes = [(noise(1, 3, side, side),), (noise(2, 3, side // 2, side * 2),)]
-        return Graph((given,), made, {given: axes, made: axes}, probes)
+        probes = [(noise(1, 3, 16 * multiple, 16 * multiple),), (noise(2, 3, 8 * multiple, 32 * multiple),)]
+        multiples = {"height": multiple, "width": multiple}
+        return Graph((given,), made, {given: axes, made: axes}, probes, multiples, steered=True)
 
     def facts(self, network: nn.Module, config: Mapping[str, Any], workspace: Workspace) -> dict[str, Any]:
         """Return what is added to the training's config for whoever loads the package."""
+        return self.basics(network, config, workspace) | {
+            "statistics": "(N, S, 2), which the ONNX graph gives of what it saw; a picture's, as `statistics_given`, "
+            "let its parts be painted alike"
+        }
+
+    def basics(self, network: nn.Module, config: Mapping[str, Any], workspace: Workspace) -> dict[str, Any]:
+        """Return what is told of every network that repaints."""
         return {
             "multiple": network.multiple,
             "palette": palette(workspace.prepared(config["style"])),

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.metrics import REGISTRY
+from pipeline.painting.working import LARGEST
 from pipeline.recipes import Recipe
+from pipeline.reports import script
 from pipeline.reports.sources import in_order, source
 
 
@@ -30,8 +32,8 @@ def write(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Recipe)
         *([f"- Which networks were packaged: {config['packaged']['why']}."] if "packaged" in config else []),
         f"- Trained on crops of the {'styles' if recipe.others else 'style'}'s artworks and of unpaired photographs; "
         f"{_pretrained(config)}.",
-        f"- Made for pictures whose short side is about {config['view']} px; larger ones are painted with finer "
-        f"strokes, and beyond twice that side at reduced detail.",
+        f"- Learnt at a short side of {config['view']} px. Larger pictures are painted at up to {LARGEST:g} times "
+        f"that, so that strokes keep their share of the picture, and brought to full size along their own edges.",
         f"- Package `{metrics['package']}`.",
         f"- Data `{metrics['data']}`.",
         "",
@@ -50,6 +52,7 @@ def write(metrics: Mapping[str, Any], config: Mapping[str, Any], recipe: Recipe)
         "photographs come out worse; the report shows the worst of the held-out ones.",
         "- The rights in the artworks are those of their owners; training does not change them.",
         "",
+        *script.section(config),
     ]
     return "\n".join(lines)
 

@@ -152,15 +152,21 @@ def data_uri(path: Path) -> str:
 
 
 def markdown_blocks(text: str) -> list[tuple[str, list[str]]]:
-    """Return the blocks of a model card, which needs no more Markdown than headings, paragraphs and lists.
+    """Return the blocks of a model card, which needs no more Markdown than headings, paragraphs, lists and code.
 
     Returns:
-        (kind, lines) with kind one of `title`, `heading`, `list`, `paragraph`.
+        (kind, lines) with kind one of `title`, `heading`, `list`, `paragraph`, `code`.
     """
     blocks: list[tuple[str, list[str]]] = []
+    in_code = False
     for line in text.splitlines():
         plain = line.replace("`", "")
-        if plain.startswith("# "):
+        if line.startswith("```"):
+            in_code = not in_code
+            blocks += [("code", [])] if in_code else []
+        elif in_code:
+            blocks[-1][1].append(line)
+        elif plain.startswith("# "):
             blocks.append(("title", [plain[2:]]))
         elif plain.startswith("## "):
             blocks.append(("heading", [plain[3:]]))

@@ -68,7 +68,7 @@ def test_onnx_and_torch_agree_at_every_size(workspace: Workspace, shape: tuple[i
     count, height, width = shape
     photo = torch.rand(count, 3, height, width) * 2 - 1
     session = onnxruntime.InferenceSession(package / "generator.onnx", providers=["CPUExecutionProvider"])
-    (painted,) = session.run(None, {"photo": photo.numpy()})
+    (painted,) = session.run(["painting"], {"photo": photo.numpy()})
     with torch.inference_mode():
         expected = Stylizer.load(package).network(photo)
     assert np.abs(painted - expected.numpy()).max() < PARITY
