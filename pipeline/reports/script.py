@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.inference import references_file
 from pipeline.painting.working import LARGEST
 
 NEEDS = ("onnxruntime", "numpy", "Pillow")
@@ -25,9 +26,17 @@ size = [max(4, round(side * scale / step)) * step for side in photo.size]
 pixels = np.asarray(photo.resize(size, Image.Resampling.LANCZOS), np.float32) / 127.5 - 1
 onnxruntime.set_default_logger_severity(3)
 session = onnxruntime.InferenceSession(package / "generator.onnx", providers=["CPUExecutionProvider"])
-(made,) = session.run(["painting"], {"photo": pixels.transpose(2, 0, 1)[None]})
+given = {"photo": pixels.transpose(2, 0, 1)[None]}
+REFERRING(made,) = session.run(["painting"], given)
 levels = np.clip((made[0].transpose(1, 2, 0) + 1) * 127.5, 0, 255).round().astype(np.uint8)
 Image.fromarray(levels).resize(photo.size, Image.Resampling.LANCZOS).save(target)
+"""
+
+# A model that paints after references brings some of each style, in a strip of squares; this takes the first one.
+_REFERRING = """\
+strip = np.asarray(Image.open(package / "STRIP"), np.float32).transpose(2, 0, 1) / 127.5 - 1
+given |= {"reference": strip[None, :, :, : strip.shape[1]]}
+given |= {name: np.ones(1, np.float32) for name in ("weights", "strength")}
 """
 
 
@@ -36,8 +45,8 @@ def script(config: Mapping[str, Any]) -> str:
 
     It is what it can be in twenty lines: the finest detail is `atelier stylize`'s to bring back.
     """
-    del config  # one program for every package that repaints
-    return _STYLIZE.replace("LARGEST", f"{LARGEST:g}")
+    more = _REFERRING.replace("STRIP", references_file(config["style"])) if config.get("reference") else ""
+    return _STYLIZE.replace("LARGEST", f"{LARGEST:g}").replace("REFERRING", more)
 
 
 def section(config: Mapping[str, Any]) -> list[str]:

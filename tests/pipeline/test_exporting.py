@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -101,9 +102,10 @@ def test_what_cannot_be_exported_is_said(package: Path, tmp_path: Path) -> None:
 
 def test_the_cards_program_has_twenty_lines() -> None:
     assert len(script({}).splitlines()) <= 20
+    assert len(script({"reference": True, "style": "monet"}).splitlines()) <= 23  # it reads a reference besides
 
 
-def _run_program(python: Path | str, package: Path, folder: Path) -> None:
+def run_program(python: Path | str, package: Path, folder: Path, **options: Any) -> None:
     """Run the card's program in a folder of its own and hold its painting against the network's."""
     copied = Path(shutil.copytree(package, folder / "package"))
     (folder / "paint.py").write_text(script(read_config(package)))
@@ -115,14 +117,14 @@ def _run_program(python: Path | str, package: Path, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     with Image.open(folder / "painting.png") as painting:
         assert painting.size == photo.size
-        expected = Stylizer.load(package)(photo)
+        expected = Stylizer.load(package)(photo, **options)
         # The program stretches to multiples of four and knows no detail: the same painting but for that.
         difference = np.asarray(painting, float) - np.asarray(expected, float)
         assert np.abs(difference).mean() < 0.5 * np.abs(np.asarray(photo, float) - np.asarray(expected, float)).mean()
 
 
 def test_the_cards_program_paints(package: Path, tmp_path: Path) -> None:
-    _run_program(sys.executable, package, tmp_path)
+    run_program(sys.executable, package, tmp_path)
 
 
 @pytest.mark.slow
@@ -134,6 +136,6 @@ def test_a_package_works_without_this_project(package: Path, tmp_path: Path) -> 
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("no package index is within reach")
     (tmp_path / "work").mkdir()
-    _run_program(python, package, tmp_path / "work")
+    run_program(python, package, tmp_path / "work")
     found = subprocess.run([str(python), "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
     assert "torch" not in found

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,14 +16,17 @@ from PIL import Image
 from pipeline import cli, evaluate, group, held_out, judge, package, train
 from pipeline.export import PARITY
 from pipeline.files import read_json
-from pipeline.images import to_tensor
+from pipeline.images import to_image, to_tensor
 from pipeline.inference import Stylizer, references_file
+from pipeline.inference import read_references as read_references_of
+from pipeline.painting import tiles
 from pipeline.params import load_params
 from pipeline.recipes import add_recipe, load_book
 from pipeline.referring import alone, learnt_through, named
 from pipeline.scoring import View
 from pipeline.stylize import picture_limits, read_references, stylize
 from pipeline.workspace import Workspace
+from tests.pipeline.test_exporting import run_program
 from tests.pipeline.training import prepare_by_hand, tiny_workspace
 
 
@@ -111,6 +115,23 @@ def test_the_graph_takes_photographs_and_references_of_any_size(studio: Workspac
     names = ("photo", "reference", "weights", "strength")
     (made,) = session.run(None, {name: value.numpy() for name, value in zip(names, given, strict=True)})
     assert np.abs(made - stylizer.network(*given).numpy()).max() < PARITY
+
+
+def test_the_cards_program_paints_after_the_first_reference(studio: Workspace, tmp_path: Path) -> None:
+    first = read_references_of(studio.package("many"), "dots")[0]
+    run_program(sys.executable, studio.package("many"), tmp_path, reference=first)
+
+
+def test_a_large_picture_is_painted_by_tiles_as_it_is_whole(stylizer: Stylizer) -> None:
+    picture = photo(640, 520)
+    code = stylizer.code([photo(seed=3)])
+    assert code is not None
+    network = stylizer.network.after(code)
+    given = to_tensor(picture)[None]
+    torch.testing.assert_close(network(given), stylizer.network.paint(given, code))
+    whole = np.asarray(to_image(network(given)[0]), int)
+    tiled = np.asarray(tiles.paint(network, picture, stylizer.config["multiple"], torch.device("cpu"), 256), int)
+    assert np.abs(whole - tiled).max() <= 1
 
 
 def test_what_does_not_belong_together_is_told_in_a_sentence(stylizer: Stylizer) -> None:
