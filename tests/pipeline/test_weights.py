@@ -85,7 +85,10 @@ class _Object:
     """Something that only unpickling could bring back."""
 
 
-@pytest.mark.parametrize("held", [_Object(), {"a": _Object()}, {"a": 3}, [torch.ones(1)]], ids=["object", "object inside", "number", "list"])
+_HELD = {"object": _Object(), "object inside": {"a": _Object()}, "number": {"a": 3}, "list": [torch.ones(1)]}
+
+
+@pytest.mark.parametrize("held", _HELD.values(), ids=_HELD)
 def test_what_is_not_tensors_is_refused(tmp_path: Path, held: object) -> None:
     path = tmp_path / "w.pth"
     torch.save(held, path)
