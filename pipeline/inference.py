@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,11 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "infogan": InfoganGenerator,
     "infogan_recogniser": InfoganRecogniser,
 }
+
+_OTHER_VERSION = (
+    "an older or newer version made it. Use it with that version's code, or train anew and let a person promote the "
+    "result (`atelier promote`): the two cannot be scored together"
+)
 
 
 class Stylizer:
@@ -305,8 +311,7 @@ def load_network(package: Path, config: Mapping[str, Any], name: str = "generato
     if wanted != {key: value.shape for key, value in weights.items()}:
         raise ValueError(
             f"the {name} of package {package} has other layers than this version gives a "
-            f"{description['name']!r}: an older or newer version made it. Use it with that version's code, or "
-            f"train anew and let a person promote the result (`atelier promote`): the two cannot be scored together"
+            f"{description['name']!r}: {_OTHER_VERSION}"
         )
     network.load_state_dict(weights)
     return network
@@ -327,12 +332,17 @@ def build_network(description: dict[str, Any]) -> nn.Module:
     """Return the network that a package's config describes, with fresh weights.
 
     Raises:
-        ValueError: its class is unknown here.
+        ValueError: its class is unknown here, or takes other arguments.
     """
-    name = description["name"]
+    name, arguments = description["name"], description["arguments"]
     if name not in NETWORKS:
         raise ValueError(f"the package holds a {name!r} network; this version knows {', '.join(NETWORKS)}")
-    return NETWORKS[name](**description["arguments"])
+    if unknown := sorted(set(arguments) - set(inspect.signature(NETWORKS[name]).parameters)):
+        raise ValueError(
+            f"the package holds a {name!r} network with {', '.join(unknown)}, which this version does not give one: "
+            f"{_OTHER_VERSION}"
+        )
+    return NETWORKS[name](**arguments)
 
 
 def read_config(package: Path) -> dict[str, Any]:
