@@ -6,6 +6,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+# A file of tests runs in one process; more than four at once would want much memory.
+AT_ONCE := -n logical --maxprocesses 4 --dist loadfile
 
 # The demo's own folders: make demo ARTWORKS=dir PHOTOS=dir
 ARTWORKS ?=
@@ -34,10 +36,10 @@ demo: $(STAMP) ## samples to a promoted model and a gallery, on a CPU, in minute
 	@$(BIN)/python -m pipeline.demo $(if $(ARTWORKS),--artworks '$(ARTWORKS)') $(if $(PHOTOS),--photos '$(PHOTOS)')
 
 test: lint ## ruff, mypy --strict and the test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(AT_ONCE)
 
 test-full: lint ## the same with the slow tests; writes benchmarks/results/test-full.txt
-	@$(BIN)/python scripts/test_full.py
+	@$(BIN)/python scripts/test_full.py $(AT_ONCE)
 
 fuzz: $(STAMP) ## 5,000 damaged images through ingestion; writes benchmarks/results/fuzz.txt
 	@$(BIN)/python -m tests.fuzz
