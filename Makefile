@@ -6,8 +6,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
-# A file of tests runs in one process; more than four at once would want much memory.
-AT_ONCE := -n logical --maxprocesses 4 --dist loadfile
+# A file of tests runs in one process, the slow ones of flows/ first; more than four at once would want much memory.
+AT_ONCE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The demo's own folders: make demo ARTWORKS=dir PHOTOS=dir
 ARTWORKS ?=
