@@ -155,10 +155,15 @@ def store_lock(workspace: Workspace, name: str) -> Iterator[None]:
     """Wait for, then hold, the lock `var/mlflow-<name>.lock`."""
     import fcntl
 
-    workspace.var.mkdir(parents=True, exist_ok=True)
-    with (workspace.var / f"mlflow-{name}.lock").open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+    path = workspace.var / f"mlflow-{name}.lock"
+    while True:
+        workspace.var.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            # A restore may have put another var/ in the place of the one whose lock was waited for.
+            if path.exists() and os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                yield
+                return
 
 
 def run_of(workspace: Workspace, recipe: str, key: str, params: Mapping[str, Any] | None = None) -> str:
