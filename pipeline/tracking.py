@@ -35,6 +35,30 @@ _BATCH = 500  # metrics in one call; MLflow takes at most 1000
 _LOGGER = logging.getLogger(__name__)
 
 
+class StoreError(ValueError):
+    """MLflow's database cannot be used now: another process holds it, or the disk is full or cannot be read."""
+
+
+@contextmanager
+def answering(workspace: Workspace) -> Iterator[None]:
+    """Turn what MLflow and its database say of a store that does not answer, in pages, into one sentence.
+
+    Raises:
+        StoreError: instead of whatever they raised in the block.
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        said = str(getattr(error, "orig", None) or error).partition("[SQL")[0]
+        raise StoreError(
+            f"MLflow's database {workspace.var / 'mlflow.db'} does not answer ({' '.join(said.split())}); nothing is "
+            f"lost: mend that, then run the same command again"
+        ) from error
+
+
 @dataclass(frozen=True)
 class Event:
     """One line of the trainer's log."""
@@ -130,7 +154,11 @@ def _training(run: Run) -> Training:
 def client(workspace: Workspace) -> MlflowClient:
     """Return a client of the workspace's own store, which is made when it is not there yet.
 
-    MLflow's process-wide addresses are set too, because logging and loading models go by them.
+    MLflow's process-wide addresses are set too, because logging and loading models go by them: whatever server
+    `MLFLOW_TRACKING_URI` names is not asked, so none that is down can stop anything.
+
+    Raises:
+        StoreError: the database does not answer.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -143,7 +171,7 @@ def client(workspace: Workspace) -> MlflowClient:
     uri = workspace.tracking_uri
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    with store_lock(workspace, "first"):  # of several first writers to a fresh database, all but one crash
+    with answering(workspace), store_lock(workspace, "first"):  # of several first writers all but one crash
         store = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         if store.get_experiment_by_name(EXPERIMENT) is None:
             store.create_experiment(EXPERIMENT, artifact_location=workspace.artifacts.as_uri())
