@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.files import read_json, sha256_bytes, write_json
+from pipeline.files import fsync_directory, read_json, sha256_bytes, write_json
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -172,10 +172,33 @@ def client(workspace: Workspace) -> MlflowClient:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     with answering(workspace), store_lock(workspace, "first"):  # of several first writers all but one crash
+        _make_database(workspace)
         store = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         if store.get_experiment_by_name(EXPERIMENT) is None:
             store.create_experiment(EXPERIMENT, artifact_location=workspace.artifacts.as_uri())
     return store
+
+
+def _make_database(workspace: Workspace) -> None:
+    """Make the database, if there is none, in one step; the caller holds a lock.
+
+    MLflow makes its tables one by one, and where that was cut short it never goes on: nothing could be registered.
+    """
+    path = workspace.var / "mlflow.db"
+    if path.is_file() and path.stat().st_size:
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    for left in workspace.var.glob(f".{path.name}.*.tmp*"):  # of one that was killed
+        left.unlink()
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    store = SqlAlchemyStore(f"sqlite:///{draft}", workspace.artifacts.as_uri())
+    store.create_experiment(EXPERIMENT, artifact_location=workspace.artifacts.as_uri())
+    store.engine.dispose()
+    with draft.open("rb") as stream:
+        os.fsync(stream.fileno())
+    draft.replace(path)
+    fsync_directory(path.parent)
 
 
 @contextmanager

@@ -86,8 +86,8 @@ def _check_size(made: Picture, wanted: tuple[int, int]) -> None:
 
 
 def _check_weights(network: nn.Module) -> None:
-    for name, weight in network.named_parameters():
-        if not weight.isfinite().all():
+    for name, weight in network.state_dict().items():  # running averages of normalisation too
+        if weight.is_floating_point() and not weight.isfinite().all():
             raise ValueError(f"its weight {name} is not finite")
 
 

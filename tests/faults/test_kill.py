@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 
 import pytest
 
 from tests.faults.studios import Studio, alive, ancestors, ended, maker, trainer_of, until, waiting
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+
+
+def gone(pid: int) -> bool:
+    return not alive(pid)
 
 
 def kill(studio: Studio, victim: str) -> str:
@@ -24,8 +29,8 @@ def kill(studio: Studio, victim: str) -> str:
         assert len(dvc) == 1
         pids = {"flow": flow.pid, "dvc": dvc[0], "trainer": trainer}
         os.kill(pids[victim], signal.SIGKILL)
-        for pid in pids.values():
-            until(lambda pid=pid: not alive(pid) or pid == flow.pid, f"process {pid} outlived the {victim}", 60)
+        for pid in (pids["dvc"], trainer):
+            until(partial(gone, pid), f"process {pid} outlived the {victim}", 60)
         said = flow.communicate(timeout=120)[0]
         assert flow.returncode == (-signal.SIGKILL if victim == "flow" else 1), said
     return said
