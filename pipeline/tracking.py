@@ -167,6 +167,8 @@ def client(workspace: Workspace) -> MlflowClient:
     # Its advice on type hints, examples and migrations is not for the people who read our output.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # It logs a traceback of whatever the database says, and raises that too; `answering` makes a sentence of it.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     workspace.var.mkdir(parents=True, exist_ok=True)
     uri = workspace.tracking_uri
     mlflow.set_tracking_uri(uri)
@@ -192,7 +194,7 @@ def _make_database(workspace: Workspace) -> None:
     for left in workspace.var.glob(f".{path.name}.*.tmp*"):  # of one that was killed
         left.unlink()
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    store = SqlAlchemyStore(f"sqlite:///{draft}", workspace.artifacts.as_uri())
+    store: Any = SqlAlchemyStore(f"sqlite:///{draft}", workspace.artifacts.as_uri())  # type: ignore[no-untyped-call]
     store.create_experiment(EXPERIMENT, artifact_location=workspace.artifacts.as_uri())
     store.engine.dispose()
     with draft.open("rb") as stream:

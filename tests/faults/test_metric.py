@@ -27,30 +27,25 @@ def sane(studio: Studio) -> dict[str, Any]:
     return next(rule for rule in rules if rule["name"] == "sane")
 
 
-@pytest.mark.parametrize("how", BROKEN)
-def test_it_is_refused_and_the_champion_stays(
-    how: str, prefect_server: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_it_is_refused_and_the_champion_stays(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     studio = built(maker(tmp_path_factory), prefect_server)
-    statement, says = BROKEN[how]
-    assert says not in sane(studio)["sentence"]
     code = studio.root / CODE
     before = code.read_text()
     assert HEALTHY in before
-    broken = HEALTHY.replace(
-        "        return", f"        {statement.format(repr('style/texture_swd'))}\n        return"
-    )
-    code.write_text(before.replace(HEALTHY, broken))
-    done = studio.retrain()
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "ink: version 2 is not promoted. Refused: " in done.stdout
-    verdict = sane(studio)
-    assert not verdict["passed"]
-    assert says in verdict["sentence"]
-    assert studio.aliases() == {"champion": 1, "anchor": 1, "challenger": 2}
-    assert registry.version_of(studio.workspace, "ink", 2).tags["verdict"] == "refused"
-    studio.assert_champion_loads()
+    for how, (statement, says) in BROKEN.items():
+        assert says not in sane(studio)["sentence"], how
+        line = f"        {statement.format(repr('style/texture_swd'))}\n"
+        code.write_text(before.replace(HEALTHY, HEALTHY.replace("        return", f"{line}        return")))
+        done = studio.retrain()
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "ink: version 2 is not promoted. Refused: " in done.stdout, how
+        verdict = sane(studio)
+        assert not verdict["passed"], how
+        assert says in verdict["sentence"], how
+        assert studio.aliases() == {"champion": 1, "anchor": 1, "challenger": 2}
+        assert registry.version_of(studio.workspace, "ink", 2).tags["verdict"] == "refused"
+        studio.assert_champion_loads()
     git(studio.root, "checkout", "-q", "HEAD", "--", CODE)
     assert code.read_text() == before
     studio.assert_converged()
-    assert says not in sane(studio)["sentence"]
+    assert "style/texture_swd" not in sane(studio)["sentence"]
