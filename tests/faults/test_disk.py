@@ -55,7 +55,7 @@ def test_ingesting_goes_on_when_there_is_room_again(
         studio,
         "data",
         3000,
-        f"head -c {3_000_000 - 4 * largest} /dev/zero > data/ballast || true",
+        f"head -c {3000 * 1024 - 3 * largest} /dev/zero > data/ballast",
         f"python -c {shlex.quote(ingest)} && exit 3 || test $? = 2",
         "ls inbox/oil | wc -l",
         "rm data/ballast",
