@@ -145,13 +145,13 @@ def alive(pid: int) -> bool:
         return False
 
 
-def trainer_of(workspace: Workspace) -> int:
-    """Return the id of the trainer that is training `ink`, or 0: it has begun when it has written a checkpoint."""
+def trainer_of(workspace: Workspace, since: float) -> int:
+    """Return the id of the trainer of `ink`, or 0: none is there, or none wrote a checkpoint since a time."""
     lock = workspace.checkpoints("ink") / "lock"
     with suppress(FileNotFoundError, ValueError):
         pid = int(lock.read_text())
         begun = [path.stat().st_mtime for path in lock.parent.rglob("step-*.ckpt")]
-        if alive(pid) and begun and max(begun) >= Path(f"/proc/{pid}").stat().st_mtime:
+        if alive(pid) and begun and max(begun) >= since:
             return pid
     return 0
 

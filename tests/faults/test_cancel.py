@@ -43,13 +43,13 @@ def lengthened(studio: Studio) -> str:
 
 def test_a_cancelled_run_ends_its_trainer(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     studio = waiting(maker(tmp_path_factory), prefect_server)
-    params = lengthened(studio)
+    params, began = lengthened(studio), time.time()
     with ended(studio.start(sys.executable, "-m", "flows.serve")) as served:
         until(lambda: deployed(prefect_server) or served.poll() is not None, "nothing was served")
         run = ask(prefect_server, "start")
         assert isinstance(run, UUID)
-        until(lambda: trainer_of(studio.workspace) or served.poll() is not None, "no training began")
-        trainer = trainer_of(studio.workspace)
+        until(lambda: trainer_of(studio.workspace, began) or served.poll() is not None, "no training began")
+        trainer = trainer_of(studio.workspace, began)
         assert trainer
         ask(prefect_server, "cancel", run)
         asked = time.monotonic()

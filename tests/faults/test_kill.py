@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from functools import partial
 
 import pytest
@@ -18,11 +19,11 @@ def gone(pid: int) -> bool:
     return not alive(pid)
 
 
-def kill(studio: Studio, victim: str) -> str:
+def kill(studio: Studio, victim: str, since: float) -> str:
     """Start a retrain, hold its trainer in the middle of training, kill one of the three; return what was said."""
     with ended(studio.start(sys.executable, "-m", "flows.retrain")) as flow:
-        until(lambda: trainer_of(studio.workspace) or flow.poll() is not None, "no training began")
-        trainer = trainer_of(studio.workspace)
+        until(lambda: trainer_of(studio.workspace, since) or flow.poll() is not None, "no training began")
+        trainer = trainer_of(studio.workspace, since)
         assert trainer, flow.communicate()[0]
         os.kill(trainer, signal.SIGSTOP)  # so that it is not done before it is killed
         dvc = [pid for pid, line in ancestors(trainer) if " -m dvc repro " in line and " -I -S " not in line]
@@ -40,8 +41,9 @@ def test_killed_alone_each_takes_the_others_along_and_the_next_retrain_goes_on(
     prefect_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     studio = waiting(maker(tmp_path_factory), prefect_server)
+    began = time.time()
     for victim in ("flow", "dvc", "trainer"):
-        said = kill(studio, victim)
+        said = kill(studio, victim, began)
         if victim != "flow":
             assert "ink: failed: train@ink failed" in said or "ink: failed: dvc repro failed" in said, said
             assert "Traceback" not in said
