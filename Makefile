@@ -1,6 +1,6 @@
 # Everything starts here: `make help`. Each target sets up .venv first, if it is not there or not current.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full fuzz lint lock clean
+.PHONY: help setup demo test test-full fuzz faults audit lint lock clean
 SHELL := /bin/sh
 
 VENV := .venv
@@ -43,6 +43,12 @@ test-full: lint ## the same with the slow tests; writes benchmarks/results/test-
 
 fuzz: $(STAMP) ## 5,000 damaged images through ingestion; writes benchmarks/results/fuzz.txt
 	@$(BIN)/python -m tests.fuzz
+
+faults: $(STAMP) ## the fault tests three times in a row; writes benchmarks/results/faults.md
+	@$(BIN)/python -m scripts.faults
+
+audit: $(STAMP) ## known vulnerabilities of what is locked, by pip-audit; skipped with a word where it cannot ask
+	@$(BIN)/python -m scripts.audit
 
 lint: $(STAMP) ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -75,7 +75,7 @@ def renew(workspace: Workspace, recipe: str) -> Result:
         if verdict["accepted"] and barred is None:
             promote(recipe, version, verdict["sentence"])
         return outcome(workspace, recipe, built, verdict, version, barred)
-    except StepFailedError as error:
+    except (StepFailedError, registry.RegistryError, tracking.StoreError) as error:  # each says what to do
         return failure(recipe, str(error))
     except Exception as error:  # unforeseen; the other recipes go on
         return failure(recipe, f"{type(error).__name__}: {error} (see {keep_traceback(workspace, recipe)})")
