@@ -64,10 +64,16 @@ def attempt(workspace: Workspace) -> Outcome:
         whole = state.result(raise_on_failure=False)
     except Exception as error:  # Prefect's own: its server is gone, for one
         whole = error
+    if isinstance(whole, BaseException) and not isinstance(whole, AlreadyRunningError):
+        say(f"watch: the retrain failed: {whole}")
+    return outcome_of(whole)
+
+
+def outcome_of(whole: Any) -> Outcome:
+    """Return what became of a retrain, from its result, or the exception that it ended with."""
     if isinstance(whole, AlreadyRunningError):  # a retrain or an ingest that began a moment before
         return Outcome(deferred=True)
     if not isinstance(whole, dict):
-        say(f"watch: the retrain failed: {whole}")
         return Outcome(broke=True)
     # One that lacks artworks is not tried again without a reason: when some land, that is one.
     failed = [each["recipe"] for each in whole["recipes"] if each["state"] == "failed" and not each.get("lacking")]
