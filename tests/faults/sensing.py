@@ -1,4 +1,4 @@
-"""`python -m tests.faults.sensing ROOT N`: a sensor that kills itself at its Nth change of a file.
+"""A sensor that kills itself at its Nth change of a file.
 
 It really ingests; what it builds is a list of the artworks that there are, so that hundreds of kills take minutes.
 Its clock is a count in a file that goes on, so that no time passes in between. It ends when three looks found nothing
@@ -78,7 +78,3 @@ def main(root: Path, kill_at: int) -> None:
         idle = 0 if look(workspace, lambda: build(workspace), clock) else idle + 1
         clock.go_on()
     print(changes)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))

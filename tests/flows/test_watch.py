@@ -80,6 +80,7 @@ def _duty(root: Path) -> dict[str, object] | None:
     return dict(read_json(path)) if path.exists() else None
 
 
+@pytest.mark.slow
 def test_stopped_it_leaves_its_duty_and_killed_it_is_missed(workspace: Path) -> None:
     (workspace / "inbox").mkdir(exist_ok=True)
     (workspace / "inbox" / "loose.png").write_bytes(b"x")
@@ -94,6 +95,7 @@ def test_stopped_it_leaves_its_duty_and_killed_it_is_missed(workspace: Path) -> 
     assert _duty(workspace) is not None
 
 
+@pytest.mark.slow
 def test_a_mistake_in_the_parameters_is_told_once_and_waited_out(workspace: Path) -> None:
     text = (workspace / "params.yaml").read_text()
     with watching(workspace) as process:

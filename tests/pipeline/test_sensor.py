@@ -67,10 +67,13 @@ class Hands:
 @pytest.fixture
 def hands(workspace: Path) -> Hands:
     text = (workspace / "params.yaml").read_text()
-    text = text.replace("quiet_seconds: 0.0", "quiet_seconds: 5.0")
-    text = text.replace("  retry_seconds: 0.5\n", "  retry_seconds: 60.0\n").replace(
-        "longest_retry_seconds: 2.0", "longest_retry_seconds: 600.0"
-    )
+    for before, after in (
+        ("quiet_seconds: 0.0", "quiet_seconds: 5.0"),
+        ("  retry_seconds: 0.5", "  retry_seconds: 60.0"),
+        ("longest_retry_seconds: 2.0", "longest_retry_seconds: 600.0"),
+    ):
+        assert before in text
+        text = text.replace(before, after)
     (workspace / "params.yaml").write_text(text)
     return Hands(Workspace(workspace))
 
