@@ -67,6 +67,8 @@ def _of(workspace: Workspace, recipe: Recipe, plan: RecipePlan, settings: Retrai
         told["code"] = "code changed"
     if reasons := [words for kind, words in told.items() if kind in kinds]:
         return Dueness(name, "due", " and ".join(reasons))
+    if any(reason.detail.startswith("warm/") for stage in plan.stages for reason in stage.reasons):
+        return Dueness(name, "due", "the networks that it begins with changed")
     if "data" in kinds:
         return _by_pictures(workspace, recipe, settings, here)
     return Dueness(

@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 Progress = Callable[[int, int], None]  # files looked at, files in all
-_WHILE = 2.0  # seconds between two looks at the inbox, at most
+_WHILE = 0.5  # seconds between two looks at the inbox, at most
 
 
 def ingest(

@@ -100,6 +100,12 @@ def test_code_alone_waits_unless_told(place: Workspace) -> None:
     assert due(place, "code").state == "due"
 
 
+def test_other_networks_to_begin_with_are_a_reason_at_once(place: Workspace) -> None:
+    stock(place, [entry(100, 0)])
+    reasons = (Reason("data", "warm/ink-v1 new"), Reason("data", "data/styles/ink modified"))
+    assert dueness(place, [RecipePlan("ink", (StagePlan("train@ink", reasons),))], HERE)["ink"].state == "due"
+
+
 def test_a_picture_taken_out_is_a_reason_at_once(place: Workspace) -> None:
     stock(place, [entry(100, 0)])
     stone = Tombstone("ink", old()[0].sha256, "n", "s", "withdrawn", "curator", "2026-11-19T00:00:00Z")
