@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import signal
 import sys
 import time
 import urllib.error
@@ -120,6 +121,7 @@ def watch_command() -> None:
     settle(workspace)
     from flows.watch import watch_forever
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a service is stopped: in order, like Ctrl-C
     try:
         watch_forever(workspace)
     except KeyboardInterrupt:

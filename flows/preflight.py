@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pipeline.check import check_augmentation
 from pipeline.files import require_free_space
 from pipeline.intake.drops import find_drops
+from pipeline.intake.inbox import survey
 from pipeline.manifest import read_manifest
 from pipeline.params import Params, load_params
 from pipeline.recipes import Book, Recipe, load_book, recipe_params
-from pipeline.workspace import PHOTOS, Workspace, slug
+from pipeline.workspace import PHOTOS, Workspace
 
 NEEDED_BYTES = 2_000_000_000  # crops, checkpoints, package, report and DVC's copies, of one retrain
 
@@ -116,9 +117,6 @@ def _count(workspace: Workspace, collection: str) -> int:
 def _waiting(workspace: Workspace) -> dict[str, int]:
     """Return how many files wait in the inbox, by collection."""
     found: dict[str, int] = {}
-    for folder in sorted(workspace.inbox.iterdir()) if workspace.inbox.is_dir() else ():
-        if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
-            files = len(find_drops(folder))
-            if files:
-                found[slug(folder.name)] = found.get(slug(folder.name), 0) + files
+    for folder, name in survey(workspace.inbox).folders.items():
+        found[name] = found.get(name, 0) + len(find_drops(folder))
     return found

@@ -8,6 +8,7 @@ if __name__ == "__main__":  # before Prefect is imported, because it reads its s
 
     run_stage(serve_command)
 
+import time
 from datetime import timedelta
 from typing import cast
 
@@ -18,7 +19,9 @@ from prefect.schedules import Cron
 
 from flows.promote import promote, rollback
 from flows.retrain import retrain
+from flows.schedule import next_due
 from flows.watch import watch
+from pipeline import health
 from pipeline.params import load_params
 from pipeline.workspace import Workspace
 
@@ -28,7 +31,13 @@ _LEAST_INTERVAL = 15.0  # seconds; each look is a flow run, so `python -m flows.
 
 def serve_all(workspace: Workspace) -> None:
     """Serve retrain (by the clock), watch (the inbox), promote and rollback until stopped."""
-    serve(*deployments(workspace), pause_on_shutdown=False)
+    params = load_params(workspace.params_file).retrain
+    due, every = next_due(params, time.time()), max(params.poll_seconds, _LEAST_INTERVAL)
+    with (
+        health.on_duty(workspace, health.SCHEDULE, next_due=due),
+        health.on_duty(workspace, health.SENSOR, every=every),
+    ):
+        serve(*deployments(workspace), pause_on_shutdown=False)
 
 
 def deployments(workspace: Workspace) -> list[RunnerDeployment]:

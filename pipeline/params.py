@@ -471,6 +471,37 @@ class Retrain:
     stage_timeout_minutes: Annotated[float, Between(0.05, 100_000)]
     poll_seconds: Annotated[float, Between(0.1, 86_400)]  # the inbox sensor
     commit: bool  # commit data and lock files of what was built, and tag the version
+    min_new_artworks: Annotated[int, Between(1, 1_000_000)]  # fewer new pictures than this wait for more
+    max_age_days: Annotated[float, Between(0, 100_000)]  # but none waits longer
+    code_alone: bool  # whether a recipe is due of which nothing but code changed
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How often the inbox sensor tries what failed."""
+
+    attempts: Annotated[int, Between(1, 1000)]  # at one and the same content
+    retry_seconds: Annotated[float, Between(0, 86_400)]  # before the second attempt; doubled before each later one
+    longest_retry_seconds: Annotated[float, Between(0, 604_800)]
+
+
+@dataclass(frozen=True)
+class Ops:
+    """When a person is told that something is wrong."""
+
+    heartbeat_url: str  # var/health.json is posted there after each run; empty: nowhere
+    heartbeat_timeout_seconds: Annotated[float, Between(0.1, 600)]
+    overdue_minutes: Annotated[float, Between(0, 100_000)]  # after the time that the schedule named
+    sensor_polls: Annotated[int, Between(2, 100_000)]  # looks left out in a row: the sensor is dead
+    refused_in_a_row: Annotated[int, Between(1, 10_000)]  # challengers of one recipe
+
+
+@dataclass(frozen=True)
+class Notify:
+    """Whom a run tells: Prefect's notification blocks."""
+
+    blocks: tuple[str, ...]  # as Prefect names them, TYPE/NAME: slack-webhook/studio
+    timeout_seconds: Annotated[float, Between(0.1, 600)]  # of one block
 
 
 @dataclass(frozen=True)
@@ -531,6 +562,9 @@ class Params:
     evaluate: Evaluate
     gate: Gate
     retrain: Retrain
+    watch: Watch
+    ops: Ops
+    notify: Notify
     prune: Prune
     serve: Serve
     weights: Weights

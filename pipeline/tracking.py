@@ -248,6 +248,11 @@ def run_of(workspace: Workspace, recipe: str, key: str, params: Mapping[str, Any
     return run_id
 
 
+def experiment_of(workspace: Workspace, run_id: str) -> str:
+    """Return the id of the experiment that a run belongs to."""
+    return str(client(workspace).get_run(run_id).info.experiment_id)
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested mappings as one, with dotted names: `{"a": {"b": 1}}` -> `{"a.b": 1}`."""
     flat: dict[str, Any] = {}

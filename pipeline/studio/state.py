@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pipeline.files import read_json
 from pipeline.manifest import Entry, counts, read_manifest
 from pipeline.params import Serve
+from pipeline.process import held
 from pipeline.workspace import PHOTOS, Workspace
 
 _NEWEST = 3  # images of a collection that are named
@@ -92,12 +93,7 @@ def _landed(workspace: Workspace, name: str, entries: list[Entry]) -> Landed:
 
 def running(workspace: Workspace) -> bool:
     """Return whether a retrain holds the workspace's lock; looking does not stand in its way."""
-    try:
-        place = (workspace.var / "retrain.lock").stat()
-        locks = Path("/proc/locks").read_text().splitlines()
-    except OSError:
-        return False
-    return any(f":{place.st_ino}" in line and " FLOCK " in line for line in locks)
+    return held(workspace.var / "retrain.lock")
 
 
 def trainings(workspace: Workspace, now: float, recent: float = 600.0) -> list[Training]:

@@ -1,0 +1,1 @@
+"""Commands of `atelier`, topic by topic."""
