@@ -26,6 +26,7 @@ from flows import commit as git
 from flows import judging
 from flows.guard import only_one
 from flows.preflight import preflight, ready
+from flows.publish import after_retrain
 from flows.show import BuildShow, link, markdown, note, pictures, quality, say
 from flows.stages import StageFailedError, reproduce
 from pipeline import registry, tracking
@@ -33,6 +34,7 @@ from pipeline.files import read_json, sha256_file, write_atomic, write_json
 from pipeline.ingest import ingest_inbox
 from pipeline.params import load_params
 from pipeline.recipes import load_book, recipe_params
+from pipeline.sharing import conditions, declared
 from pipeline.workspace import Workspace, find_workspace
 
 Result = dict[str, Any]
@@ -57,7 +59,7 @@ def retrain(recipes: list[str] | None = None) -> State[Result]:
         chosen, lacking = ready(workspace, recipes)
         results = [renew(workspace, recipe.name) for recipe in chosen]
         results += [failure(name, why) for name, why in lacking.items()]
-        return conclude(workspace, ingested, results)
+        return conclude(workspace, ingested, results, after_retrain(workspace))
 
 
 def renew(workspace: Workspace, recipe: str) -> Result:
@@ -147,6 +149,8 @@ def register(recipe: str, verdict: Result) -> int:
     manifest = read_json(workspace.package(recipe) / "manifest.json")
     made_from = commit(workspace, recipe, manifest["package"])
     tags = {
+        **conditions.of_training(workspace, recipe),
+        **declared.pending(workspace, recipe),
         "method": described.method,
         "style": described.style,
         "dvc_lock": sha256_file(workspace.root / "dvc.lock"),
@@ -162,6 +166,7 @@ def register(recipe: str, verdict: Result) -> int:
     report = complete_report(workspace, recipe, manifest["package"], registered.version, its_own)
     tag(workspace, recipe, registered.version, its_own)  # of a known version too: it may have been cut short there
     if registered.new:
+        declared.told(workspace, recipe, registered.version)
         file_evaluation(workspace, recipe, manifest["package"], report)
     else:  # it may be judged anew, on other grounds
         now = {key: tags[key] for key in ("verdict", "verdict_sentence")}
@@ -302,9 +307,12 @@ def failure(recipe: str, why: str) -> Result:
     return {"recipe": recipe, "state": "failed", "why": why}
 
 
-def conclude(workspace: Workspace, ingested: list[Result], results: list[Result]) -> State[Result]:
+def conclude(
+    workspace: Workspace, ingested: list[Result], results: list[Result], published: str | None
+) -> State[Result]:
     """Write `var/last_retrain.json` and end the flow: failed, naming them, if a recipe failed."""
-    whole = {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "ingested": ingested, "recipes": results}
+    whole: Result = {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    whole |= {"ingested": ingested, "recipes": results, "published": published}
     write_json(workspace.var / "last_retrain.json", whole)
     markdown("\n".join(f"- {sentence(result)}" for result in results) or "Nothing to do.", "retrain")
     failed = [result["recipe"] for result in results if result["state"] == "failed"]
