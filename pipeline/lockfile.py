@@ -71,7 +71,7 @@ def _is_whole(entry: Any) -> bool:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("cmd"), str | list):
         return False
     files = [*(entry.get("deps") or ()), *(entry.get("outs") or ())]
-    return all(isinstance(each, Mapping) and "path" in each and len(each) > 1 for each in files)
+    return all(isinstance(each, Mapping) and "path" in each and each.get("hash", "md5") in each for each in files)
 
 
 def _lacking(workspace: Workspace, text: str, committed: str | None) -> list[str]:

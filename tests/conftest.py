@@ -188,6 +188,12 @@ def studio(built: Path, tmp_path: Path) -> Path:
     """A copy of the workspace `built`, of the test's own."""
     target = tmp_path / "studio"
     subprocess.run(["cp", "-a", str(built), str(target)], check=True)
+    from pipeline.databases import move_paths
+    from pipeline.workspace import Workspace
+
+    there, here = Workspace(built).artifacts, Workspace(target).artifacts
+    for old, new in ((there.as_uri(), here.as_uri()), (str(there), str(here))):
+        move_paths(here.parent / "mlflow.db", old, new)
     return target
 
 
