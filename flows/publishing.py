@@ -220,7 +220,7 @@ def _push(workspace: Workspace, settings: Publish, found: Offer, say: Say) -> li
         if found.commits:
             published = _after_theirs(workspace, place, settings, found, say) if found.behind else found.head
             _push_data(place, settings)
-            _push_refs(place, settings, [f"{published}:refs/heads/{found.branch}"], found)
+            _push_refs(workspace, settings, [f"{published}:refs/heads/{found.branch}"], found)
             record = {"remote": found.remote, "branch": found.branch, "local": found.head, "published": published}
             when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             write_json(workspace.var / "publish.json", record | {"time": when})
@@ -233,7 +233,7 @@ def _push(workspace: Workspace, settings: Publish, found: Offer, say: Say) -> li
         elif found.tags:
             _push_data(place, settings)
         if found.tags:
-            _push_refs(place, settings, [f"refs/tags/{tag}" for tag in found.tags], found)
+            _push_refs(workspace, settings, [f"refs/tags/{tag}" for tag in found.tags], found)
             done.append(f"{found.remote} has the tags {', '.join(found.tags)}")
     return done
 
@@ -295,15 +295,15 @@ def _push_data(place: Workspace, settings: Publish) -> None:
         raise NotPublishedError(f"`dvc push` failed: {why}; see `dvc remote list`, and that one can write there")
 
 
-def _push_refs(place: Workspace, settings: Publish, refs: Sequence[str], found: Offer) -> None:
-    """Push refs, never by force.
+def _push_refs(workspace: Workspace, settings: Publish, refs: Sequence[str], found: Offer) -> None:
+    """Push refs, never by force: from the workspace, from where a remote's relative path counts.
 
     Raises:
         _FasterError: somebody else has pushed since we looked.
         NotPublishedError: the remote refuses, or cannot be reached.
     """
     command = ["git", *UNATTENDED, "push", "--porcelain", "--no-verify", found.remote, *refs]
-    code, tail = _run(place, command, Deadline(settings.minutes * 60), None, environment())
+    code, tail = _run(workspace, command, Deadline(settings.minutes * 60), None, environment())
     if code == 0:
         return
     text = "\n".join(tail)

@@ -56,8 +56,9 @@ def team_of(root: Path) -> Team:
     """Give a studio a bare git remote `origin` and a default DVC remote, both beside it; publish nothing yet."""
     bare, store = root.parent / "remote.git", root.parent / "store"
     git(root.parent, "init", "-q", "--bare", "-b", "main", str(bare))
-    git(root, "remote", "add", "origin", str(bare))
-    dvc(root, "remote", "add", "--default", "store", "../store")  # relative, and in no commit yet
+    # Both relative, as a person may name them, and DVC's in no commit yet.
+    git(root, "remote", "add", "origin", "../remote.git")
+    dvc(root, "remote", "add", "--default", "store", "../store")
     return Team(root, bare, store)
 
 
