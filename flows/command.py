@@ -64,8 +64,36 @@ def retrain_command() -> None:
         print(sentence(result))
         if "report" in result:
             print(f"  report: {result['report']}")
+    if whole.get("published"):
+        print(whole["published"])
     if not state.is_completed():
         sys.exit(1)
+
+
+def publish_command() -> None:
+    """Publish what is committed: exit 0 when all of it is at the remotes, 1 with one sentence when it is not.
+
+    Without Prefect: there is nothing to schedule, and no server to wait for.
+    """
+    parser = _parser("publish", "Push what retrain committed: data, commits, version tags.", "--dry-run")
+    parser.add_argument("--dry-run", action="store_true", help="say what would go; push nothing")
+    given = _parse(parser)
+    workspace = _workspace()
+    from flows import publishing
+    from pipeline.params import load_params
+
+    settings = load_params(workspace.params_file).publish
+    try:
+        if given.dry_run:
+            said = publishing.offer(workspace, settings).lines()
+        else:
+            with only_one(workspace):
+                said = publishing.publish(workspace, settings, lambda line: print(line, file=sys.stderr))
+    except publishing.NotPublishedError as error:
+        print(f"not published: {error}", file=sys.stderr)
+        sys.exit(1)
+    for line in said:
+        print(line)
 
 
 def promote_command() -> None:

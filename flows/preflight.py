@@ -11,6 +11,7 @@ from pipeline.check import check_augmentation
 from pipeline.files import require_free_space
 from pipeline.intake.drops import find_drops
 from pipeline.intake.inbox import survey
+from pipeline.lockfile import check_lock
 from pipeline.manifest import read_manifest
 from pipeline.params import Params, load_params
 from pipeline.recipes import Book, Recipe, load_book, recipe_params
@@ -25,14 +26,15 @@ def preflight(workspace: Workspace, names: Sequence[str] | None) -> None:
     What waits in the inbox counts, since a retrain ingests it first.
 
     Raises:
-        ValueError: wrong parameters, transforms or recipes, an unknown recipe, no style, a style or the photographs
-            with too few images, or too little disk space. The message says what to do.
+        ValueError: wrong parameters, transforms or recipes, a damaged dvc.lock, an unknown recipe, no style, a style
+            or the photographs with too few images, or too little disk space. The message says what to do.
     """
     params = load_params(workspace.params_file)
     book = load_book(workspace)
     for recipe in book.recipes.values():
         recipe_params(workspace, recipe)
     _check_setup(workspace)
+    check_lock(workspace)
     waiting = _waiting(workspace)
     _check_names(book, names, waiting)
     if not book.recipes and not set(waiting) - {PHOTOS}:

@@ -26,6 +26,7 @@ from flows import aftercare, judging
 from flows import commit as git
 from flows.guard import only_one
 from flows.preflight import preflight, ready
+from flows.publish import after_retrain
 from flows.show import BuildShow, link, markdown, note, pictures, quality, say, show_plan, show_run
 from flows.stages import StageFailedError, reproduce
 from pipeline import registry, tracking
@@ -36,6 +37,7 @@ from pipeline.intake import inbox
 from pipeline.params import load_params
 from pipeline.plan import plan
 from pipeline.recipes import load_book, recipe_params
+from pipeline.sharing import conditions, declared
 from pipeline.workspace import Workspace, find_workspace
 
 Result = dict[str, Any]
@@ -63,7 +65,7 @@ def retrain(recipes: list[str] | None = None) -> State[Result]:
         results += [{**failure(name, why), "lacking": True} for name, why in lacking.items()]
         if not recipes:
             inbox.built(workspace)
-        return conclude(workspace, ingested, results)
+        return conclude(workspace, ingested, results, after_retrain(workspace))
 
 
 def renew(workspace: Workspace, recipe: str) -> Result:
@@ -157,6 +159,8 @@ def register(recipe: str, verdict: Result) -> int:
     manifest = read_json(workspace.package(recipe) / "manifest.json")
     made_from = commit(workspace, recipe, manifest["package"])
     tags = {
+        **conditions.of_training(workspace, recipe),
+        **declared.pending(workspace, recipe),
         "method": described.method,
         "style": described.style,
         "dvc_lock": sha256_file(workspace.root / "dvc.lock"),
@@ -172,6 +176,7 @@ def register(recipe: str, verdict: Result) -> int:
     report = complete_report(workspace, recipe, manifest["package"], registered.version, its_own)
     tag(workspace, recipe, registered.version, its_own)  # of a known version too: it may have been cut short there
     if registered.new:
+        declared.told(workspace, recipe, registered.version)
         file_evaluation(workspace, recipe, manifest["package"], report)
     else:  # it may be judged anew, on other grounds
         now = {key: tags[key] for key in ("verdict", "verdict_sentence")}
@@ -329,9 +334,12 @@ def failure(recipe: str, why: str) -> Result:
     return {"recipe": recipe, "state": "failed", "why": why}
 
 
-def conclude(workspace: Workspace, ingested: list[Result], results: list[Result]) -> State[Result]:
+def conclude(
+    workspace: Workspace, ingested: list[Result], results: list[Result], published: str | None
+) -> State[Result]:
     """Write `var/last_retrain.json` and end the flow: failed, naming them, if a recipe failed."""
-    whole = {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "ingested": ingested, "recipes": results}
+    whole: Result = {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    whole |= {"ingested": ingested, "recipes": results, "published": published}
     aftercare.tell(workspace, results)  # what is news shows beside the last results, so before these replace them
     write_json(workspace.var / "last_retrain.json", whole)
     markdown("\n".join(f"- {sentence(result)}" for result in results) or "Nothing to do.", "retrain")

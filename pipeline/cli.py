@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import show
+from pipeline.commands import sharing
 from pipeline.commands.watching import checkup
 from pipeline.entry import USER_ERROR
 from pipeline.terminal import choose_workspace, code_root, enter, hint, out, run_module, shown
@@ -35,6 +36,7 @@ registry_app = typer.Typer(
     help="The registry itself: make it complete again, delete a version.", no_args_is_help=True
 )
 app.add_typer(registry_app, name="registry")
+sharing.add_to(app)
 
 
 @dataclass(frozen=True)

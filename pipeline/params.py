@@ -516,6 +516,19 @@ class Prune:
 
 
 @dataclass(frozen=True)
+class Publish:
+    """Where `atelier publish`, and each retrain when enabled, pushes what was committed. Never by force."""
+
+    enabled: bool  # at the end of each retrain
+    remote: str  # git's
+    branch: str  # of the remote; empty: called as the one that is checked out
+    dvc_remote: str  # empty: DVC's default remote
+    attempts: Annotated[int, Between(1, 100)]  # when others push at the same time
+    minutes: Annotated[float, Between(0.01, 100_000)]  # that one fetch or push of git or DVC may take
+    build_minutes: Annotated[float, Between(0.01, 100_000)]  # a stage, built again behind the commits of others
+
+
+@dataclass(frozen=True)
 class Serve:
     """What `atelier serve` and `atelier studio` listen on, and how much they take at once."""
 
@@ -566,6 +579,7 @@ class Params:
     ops: Ops
     notify: Notify
     prune: Prune
+    publish: Publish
     serve: Serve
     weights: Weights
 

@@ -1,1 +1,1 @@
-"""Commands of `atelier`, topic by topic."""
+"""Commands of `atelier`, one module a topic."""
