@@ -85,8 +85,8 @@ def promote_command() -> None:
     if given.rollback and given.version is not None:
         raise ValueError("--rollback takes no version: it returns to the previous champion")
     name, version, reason, by = given.name, given.version, given.reason, _person()
+    settle(workspace)
     if _answers(os.environ.get("PREFECT_API_URL", "")):
-        settle(workspace)
         from flows import promote as flow
 
         if given.rollback:
@@ -130,13 +130,14 @@ def serve_command() -> None:
     """Serve the deployments until stopped."""
     _parse(_parser("serve", "Serve the deployments to a running Prefect server.", ""))
     workspace = _workspace()
+    settle(workspace)
     if not os.environ.get("PREFECT_API_URL"):
         raise ValueError(
-            "PREFECT_API_URL is not set, and a temporary server schedules nothing: run `prefect server start` in "
-            "another terminal, then `export PREFECT_API_URL=http://127.0.0.1:4200/api`"
+            "PREFECT_API_URL is not set, and a temporary server schedules nothing: run `atelier up`, which starts a "
+            "server and this, or `prefect server start` in another terminal, then `export "
+            "PREFECT_API_URL=http://127.0.0.1:4200/api`"
         )
     _await_server(os.environ["PREFECT_API_URL"])
-    settle(workspace)
     from flows.serve import serve_all
 
     serve_all(workspace)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import show
+from pipeline.commands import up as up_commands
 from pipeline.entry import USER_ERROR
 from pipeline.terminal import choose_workspace, code_root, enter, hint, out, run_module, shown
 from pipeline.workspace import PHOTOS, Workspace, check_name, slug
@@ -34,6 +35,7 @@ registry_app = typer.Typer(
     help="The registry itself: make it complete again, delete a version.", no_args_is_help=True
 )
 app.add_typer(registry_app, name="registry")
+up_commands.add(app)
 
 
 @dataclass(frozen=True)
@@ -356,14 +358,15 @@ def _said(reason: str) -> str:
 
 @app.command(epilog="Example: atelier -C work/demo status")
 def status(context: typer.Context, as_json: AsJson = False) -> None:
-    """Show styles, counts, recipes, champions, and what is stale."""
+    """Show what is up, styles, counts, recipes, champions, and what is stale."""
     from pipeline.status import status as look
 
     workspace = context.obj.workspace()
     found = look(workspace)
     if as_json:
-        print(json.dumps(found.to_dict(), indent=2))
+        print(json.dumps({**found.to_dict(), "services": up_commands.services_now(workspace)}, indent=2))
         return
+    up_commands.show_services(workspace)
     show.status(workspace, found)
 
 
