@@ -15,6 +15,7 @@ from typing import Any
 from flows.environment import settle
 from flows.guard import only_one
 from flows.preflight import preflight
+from pipeline.files import read_json
 from pipeline.workspace import Workspace, find_workspace
 
 
@@ -51,20 +52,45 @@ def retrain_command() -> None:
         settle(workspace)
         from flows.retrain import retrain, sentence
 
+        whole: Any
+        began = time.time()
         try:
             state = retrain(given.recipes or None, return_state=True)
+            completed, whole = state.is_completed(), state.result(raise_on_failure=False)
         except KeyboardInterrupt:
             print("stopped; the next retrain goes on from the last checkpoint", file=sys.stderr)
             sys.exit(130)
-        whole: Any = state.result(raise_on_failure=False)
+        except Exception as error:
+            whole = _done_without_server(workspace, began, error)
+            completed = not any(result["state"] == "failed" for result in whole["recipes"])
     if isinstance(whole, BaseException):  # it could not begin, or was ended
         raise whole
     for result in whole["recipes"]:
         print(sentence(result))
         if "report" in result:
             print(f"  report: {result['report']}")
-    if not state.is_completed():
+    if not completed:
         sys.exit(1)
+
+
+def _done_without_server(workspace: Workspace, began: float, error: Exception) -> Any:
+    """Return what a retrain came to whose Prefect server went away: the work needs none, only the record of it does.
+
+    Raises:
+        ValueError: the server went away before the work was done.
+        Exception: `error` itself, where it has nothing to do with the server.
+    """
+    url = os.environ.get("PREFECT_API_URL", "")
+    if not url or _answers(url):
+        raise error
+    last = workspace.var / "last_retrain.json"
+    if not last.is_file() or last.stat().st_mtime < began:
+        raise ValueError(
+            f"the Prefect server at {url} went away before the retrain was done; run `atelier up`, or `unset "
+            f"PREFECT_API_URL` if that names it, and retrain again: it goes on where this one was cut off"
+        ) from error
+    print("the Prefect server went away; what was done is done, but its pages do not tell of it", file=sys.stderr)
+    return read_json(last)
 
 
 def promote_command() -> None:

@@ -140,11 +140,10 @@ class _Upping:
 
     def run(self) -> Done:
         """Bring everything up in order."""
-        if all(self._well(name) for name in (PREFECT, MLFLOW, SERVE)):
-            return Done(self.found, (), (), ())
-        require_current(self.workspace)
-        _require_registry(self.workspace)
-        self._servers()
+        if not all(self._well(name) for name in (PREFECT, MLFLOW, SERVE)):
+            require_current(self.workspace)
+            _require_registry(self.workspace)
+            self._servers()
         api = slots.Api(self.found[PREFECT].address, self.credentials)
         released = slots.release(api, serving=self._alive(SERVE))
         self._serve(api)
