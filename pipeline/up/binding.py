@@ -76,7 +76,7 @@ def binding(settings: Up, credentials: Credentials) -> Binding:
     if credentials.mlflow is not None and importlib.util.find_spec("flask_wtf") is None:
         raise ValueError(
             f"{MLFLOW_PASSWORD} is set, but the package Flask-WTF, which MLflow's passwords need, is not installed; "
-            f"run `pip install 'style-atelier[auth]'` or `pip install flask-wtf`, or unset the variable and set up.host to 127.0.0.1"
+            f"run `pip install flask-wtf`, or unset the variable and set up.host to 127.0.0.1"
         )
     return Binding(host, tuple(settings.allowed_hosts))
 

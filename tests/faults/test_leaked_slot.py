@@ -1,4 +1,4 @@
-"""Fault 15: a flow run that was killed with all around it held the one slot; the next retrain does not wait for it."""
+"""Fault 15: a flow run that was killed with all around it held the one slot; the next does not wait for it."""
 
 from __future__ import annotations
 
