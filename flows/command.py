@@ -113,12 +113,17 @@ def promote_command() -> None:
     name, version, reason, by = given.name, given.version, given.reason, _person()
     settle(workspace)
     if _answers(os.environ.get("PREFECT_API_URL", "")):
+        from prefect.exceptions import ParameterTypeError
+
         from flows import promote as flow
 
-        if given.rollback:
-            print(flow.rollback(name, reason, by))
-        else:
-            print((flow.hold if given.hold else flow.promote)(name, version, reason, by))
+        try:
+            if given.rollback:
+                print(flow.rollback(name, reason, by))
+            else:
+                print((flow.hold if given.hold else flow.promote)(name, version, reason, by))
+        except ParameterTypeError as error:
+            raise ValueError(str(error)) from error
     else:
         from pipeline.registry import decisions
 

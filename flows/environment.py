@@ -34,7 +34,7 @@ def settle(workspace: Workspace) -> None:
         ValueError: the secret that the server asks for cannot be read.
     """
     url = services.prefect_url(workspace)
-    if url is not None and "PREFECT_API_URL" not in os.environ and answers(services.PREFECT, url):
+    if url is not None and "PREFECT_API_URL" not in os.environ and answers(services.PREFECT, url, 5.0):
         os.environ["PREFECT_API_URL"] = f"{url}/api"
     if os.environ.get("PREFECT_API_URL") and not os.environ.get(PREFECT_CLIENT):
         os.environ.update(Credentials.find().for_flows())

@@ -12,8 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from prefect.states import Failed
 
-from flows.guard import only_one
-from flows.limits import within
+from flows.limits import in_turn, within
 from flows.proc import Deadline, DeadlineError, run
 from flows.show import markdown, note, say
 from pipeline import drift, registry
@@ -40,7 +39,7 @@ def evaluate_champion(recipes: list[str] | None = None) -> State[list[Found]] | 
     workspace = find_workspace(Path.cwd())
     minutes = load_params(workspace.params_file).up.flow_minutes
     book, found, failed = load_book(workspace), [], []
-    with within(minutes), only_one(workspace):
+    with within(minutes), in_turn(workspace):
         for recipe in [book.recipe(name) for name in recipes] if recipes else book.recipes.values():
             try:
                 found += look(recipe.name, minutes)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.guard import only_one
-from flows.limits import within
+from flows.limits import in_turn, within
 from flows.show import markdown, say
 from pipeline.params import load_params
 from pipeline.safekeeping import prune as pruning
@@ -24,7 +23,7 @@ def prune(apply: bool = True) -> dict[str, int | bool]:
     """
     workspace = find_workspace(Path.cwd())
     params = load_params(workspace.params_file)
-    with within(params.up.flow_minutes), only_one(workspace):
+    with within(params.up.flow_minutes), in_turn(workspace):
         found = pruning.plan(workspace, params.prune)
         if apply:
             pruning.carry_out(workspace, found.items)

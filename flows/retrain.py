@@ -24,8 +24,7 @@ from prefect.states import Completed, Failed
 
 from flows import commit as git
 from flows import judging
-from flows.guard import only_one
-from flows.limits import within
+from flows.limits import in_turn, within
 from flows.preflight import preflight, ready
 from flows.show import BuildShow, link, markdown, note, pictures, quality, say
 from flows.stages import StageFailedError, reproduce
@@ -52,7 +51,7 @@ def retrain(recipes: list[str] | None = None) -> State[Result]:
     """
     workspace = here()
     minutes = load_params(workspace.params_file).up.retrain_minutes
-    with within(minutes), only_one(workspace):
+    with within(minutes), in_turn(workspace):
         preflight(workspace, recipes)
         settle(workspace)
         ingested = take_inbox()

@@ -336,7 +336,7 @@ def check_services(workspace: Workspace) -> Iterator[Check]:
             yield Check("services", "warn", f"{name} had been started by `atelier up` and ended", "run `atelier up`")
     require_current(workspace)
     prefect = found.get(services.PREFECT)
-    if prefect is None or not prefect.alive or not answers(services.PREFECT, prefect.address):
+    if prefect is None or not prefect.pid or not prefect.alive or not answers(services.PREFECT, prefect.address):
         return
     serving = services.SERVE in found and found[services.SERVE].alive
     stale = list(slots.find(slots.Api(prefect.address, Credentials.find()), serving))

@@ -28,6 +28,7 @@ def up(
     """Start the Prefect and MLflow servers and serve the schedule; run again, mend what is not up."""
     workspace = context.obj.workspace()
     from pipeline.up import run
+    from pipeline.up.slots import DEPLOYMENTS
 
     if foreground:
         run.keep(workspace, _with_time)
@@ -40,7 +41,7 @@ def up(
     out.print("is up" if done.started else "is up already, nothing was changed")
     show_services(workspace)
     if done.started:
-        out.print(f"deployments: {', '.join(run.DEPLOYMENTS)}")
+        out.print(f"deployments: {', '.join(DEPLOYMENTS)}")
     out.print(f"logs: {shown(workspace.var / 'logs')}/", markup=False)
     hint(workspace, "status", "down")
 

@@ -19,9 +19,9 @@ from pipeline.up import processes, servers, slots
 from pipeline.up.binding import Binding, binding, choose_port
 from pipeline.up.credentials import Credentials
 from pipeline.up.schema import require_current
+from pipeline.up.slots import DEPLOYMENTS
 from pipeline.workspace import Workspace
 
-DEPLOYMENTS = ("retrain", "watch", "promote", "rollback", "evaluate-champion", "prune")
 _ORDER = (SERVE, PREFECT, MLFLOW)  # of stopping: who asks a server ends before it
 _LOOK = 2.0  # seconds between two looks of the keeper
 _LONGEST_PAUSE = 300.0  # seconds before a service that keeps ending is started again
@@ -145,7 +145,9 @@ class _Upping:
             _require_registry(self.workspace)
             self._servers()
         api = slots.Api(self.found[PREFECT].address, self.credentials)
-        released = slots.release(api, serving=self._alive(SERVE))
+        # To a server that is not ours other machines may serve theirs, and their processes are not here to be seen.
+        own = self.found[PREFECT].pid != 0
+        released = slots.release(api, serving=self._alive(SERVE)) if own else []
         self._serve(api)
         mended = tuple(name for name in self.started if name in self.known)
         return Done(self.found, tuple(self.started), mended, tuple(released))

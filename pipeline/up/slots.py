@@ -18,6 +18,7 @@ from typing import Any
 from pipeline.up.credentials import Credentials
 from pipeline.up.processes import flow_runs
 
+DEPLOYMENTS = ("retrain", "watch", "promote", "rollback", "evaluate-champion", "prune")
 _GRACE = 90.0  # seconds in which a run that was given its slot gets a process
 _UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 
@@ -58,8 +59,8 @@ class Api:
         return json.loads(text) if text else None
 
     def deployments(self) -> list[dict[str, Any]]:
-        """Return the deployments that a process of this machine serves, those of work pools left out."""
-        found = self.call("/deployments/filter", {"limit": 200})
+        """Return our deployments that a process of this machine serves; of work pools others may run them."""
+        found = self.call("/deployments/filter", {"deployments": {"name": {"any_": list(DEPLOYMENTS)}}})
         return [one for one in found if not one.get("work_pool_name")]
 
     def unfinished(self, deployment: str) -> list[dict[str, Any]]:

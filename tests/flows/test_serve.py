@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.up.run import DEPLOYMENTS
+from pipeline.up.slots import DEPLOYMENTS
 from tests.flows.studio import command
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ from pipeline.params import load_params
 from pipeline.services import MLFLOW, PREFECT, SERVE
 from pipeline.up import processes
 from pipeline.up.credentials import MLFLOW_PASSWORD, PREFECT_AUTH
-from pipeline.up.run import DEPLOYMENTS
+from pipeline.up.slots import DEPLOYMENTS
 from pipeline.workspace import Workspace
 from tests.flows.studio import command
 from tests.flows.upping import ask, atelier, begin, deployments, ended, quiet, state, until
