@@ -81,7 +81,7 @@ def test_on_other_data_it_says_so(studio: Workspace, evaluate: Callable[..., Any
     assert second["counts"]["paintings"] > first["counts"]["paintings"]
 
 
-def test_one_that_cannot_be_scored_is_named_and_fails_the_run(studio: Workspace, evaluate: Callable[..., Any]) -> None:
+def test_one_that_cannot_be_scored_fails_the_run(studio: Workspace, evaluate: Callable[..., Any]) -> None:
     package = next((studio.var / "mlartifacts").rglob("generator.safetensors"))
     whole = package.read_bytes()
     package.write_bytes(whole[:-8] + bytes(8))
