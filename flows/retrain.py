@@ -24,7 +24,7 @@ from prefect.states import Completed, Failed
 
 from flows import aftercare, judging
 from flows import commit as git
-from flows.guard import only_one
+from flows.limits import in_turn, within
 from flows.preflight import preflight, ready
 from flows.publish import after_retrain
 from flows.show import BuildShow, link, markdown, note, pictures, quality, say, show_plan, show_run
@@ -47,7 +47,7 @@ class StepFailedError(Exception):
     """A step of a recipe failed; the message says in one sentence why."""
 
 
-@flow(name="retrain", persist_result=False, validate_parameters=True)
+@flow(name="retrain", persist_result=True, result_serializer="json", validate_parameters=True)
 def retrain(recipes: list[str] | None = None) -> State[Result]:
     """Ingest the inbox, then build, judge, register and promote every recipe that has something new.
 
@@ -55,7 +55,8 @@ def retrain(recipes: list[str] | None = None) -> State[Result]:
         recipes: names from recipes.yaml; all of them without.
     """
     workspace = here()
-    with only_one(workspace), aftercare.of_failure(workspace):
+    minutes = load_params(workspace.params_file).up.retrain_minutes
+    with within(minutes), in_turn(workspace), aftercare.of_failure(workspace):
         preflight(workspace, recipes)
         settle(workspace)
         ingested = take_inbox()

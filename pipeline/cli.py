@@ -14,6 +14,7 @@ import typer
 
 from pipeline import show
 from pipeline.commands import sharing
+from pipeline.commands import up as up_commands
 from pipeline.commands.watching import checkup
 from pipeline.entry import USER_ERROR
 from pipeline.terminal import choose_workspace, code_root, enter, hint, out, run_module, shown
@@ -37,6 +38,7 @@ registry_app = typer.Typer(
 )
 app.add_typer(registry_app, name="registry")
 sharing.add_to(app)
+up_commands.add(app)
 
 
 @dataclass(frozen=True)
@@ -367,7 +369,7 @@ def status(
         bool, typer.Option("--check", help="For a monitor: exit 1 and the reasons if something is wrong.")
     ] = False,
 ) -> None:
-    """Show styles, counts, recipes, champions, and what is stale."""
+    """Show what is up, styles, counts, recipes, champions, and what is stale."""
     from pipeline.status import status as look
 
     workspace = context.obj.workspace()
@@ -375,8 +377,9 @@ def status(
         raise typer.Exit(checkup(workspace, as_json))
     found = look(workspace)
     if as_json:
-        print(json.dumps(found.to_dict(), indent=2))
+        print(json.dumps({**found.to_dict(), "services": up_commands.services_now(workspace)}, indent=2))
         return
+    up_commands.show_services(workspace)
     show.status(workspace, found)
 
 

@@ -548,6 +548,23 @@ class Serve:
 
 
 @dataclass(frozen=True)
+class Up:
+    """What `atelier up` starts, and when the flows that it serves run."""
+
+    host: str  # an address other than loopback demands passwords and allowed hosts
+    allowed_hosts: tuple[str, ...]  # under which MLflow may be asked besides this machine's own names
+    prefect_port: Annotated[int, Between(0, 65535)]  # 0: a free one
+    mlflow_port: Annotated[int, Between(0, 65535)]  # 0: a free one
+    mlflow_workers: Annotated[int, Between(1, 64)]
+    start_seconds: Annotated[float, Between(1, 86_400)]  # for a server to answer
+    stop_seconds: Annotated[float, Between(0.1, 86_400)]  # for a process to end by itself
+    retrain_minutes: Annotated[float, Between(0.01, 1_000_000)]  # of a whole retrain
+    flow_minutes: Annotated[float, Between(0.01, 1_000_000)]  # of any other flow
+    evaluate_cron: str  # in retrain.timezone
+    prune_cron: str  # in retrain.timezone
+
+
+@dataclass(frozen=True)
 class Weights:
     """Local files of pretrained weights; empty means torchvision's cache, if it is filled."""
 
@@ -581,6 +598,7 @@ class Params:
     prune: Prune
     publish: Publish
     serve: Serve
+    up: Up
     weights: Weights
 
     def tree(self) -> Tree:

@@ -88,7 +88,7 @@ def test_a_module_command_is_a_module_of_this_checkout(command: str) -> None:
 
 
 def _script() -> str:
-    lines = ["set -ex", "trap 'prefect server stop' EXIT"]
+    lines = ["set -ex", "trap 'prefect server stop; atelier down' EXIT"]
     for command in dict.fromkeys(ALL):
         if command.startswith(ELSEWHERE) or command.startswith(". .venv"):
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline import services
 from pipeline.files import read_json
 from pipeline.manifest import Entry, counts, read_manifest
 from pipeline.params import Serve
@@ -142,17 +143,16 @@ def _told(lines: Iterable[Mapping[str, Any]]) -> Iterator[Decision]:
             yield Decision(_moment(str(line.get("time", ""))), what, why, "the gate" if by == "gate" else by)
 
 
-def links(settings: Serve) -> list[Link]:
-    """Return where Prefect and MLflow have their pages, and whether they are there."""
-    here = settings.mlflow.rpartition(":")[2]
+def links(settings: Serve, workspace: Workspace) -> list[Link]:
+    """Return where Prefect and MLflow have their pages, and whether they are there.
+
+    Those that `atelier up` keeps, or else those that the settings name.
+    """
+    prefect = services.prefect_url(workspace) or settings.prefect
+    mlflow = services.mlflow_url(workspace) or settings.mlflow
     return [
-        Link("Prefect", settings.prefect, _answers(settings.prefect), "prefect server start"),
-        Link(
-            "MLflow",
-            settings.mlflow,
-            _answers(settings.mlflow),
-            f"mlflow ui --backend-store-uri sqlite:///var/mlflow.db --port {here}",
-        ),
+        Link("Prefect", prefect, _answers(prefect), "atelier up"),
+        Link("MLflow", mlflow, _answers(mlflow), "atelier up"),
     ]
 
 
