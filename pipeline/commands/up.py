@@ -35,7 +35,7 @@ def up(
         return
     done = run.up(workspace, _wait)
     for name in done.mended:
-        out.print(f"{name} had ended and was started again")
+        out.print(f"{name} had ended, and was started again")
     for told in done.released:
         out.print(f"put right: {told}", markup=False)
     out.print("is up" if done.started else "is up already, nothing was changed")

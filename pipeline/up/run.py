@@ -34,7 +34,7 @@ class Done:
 
     services: dict[str, Service]
     started: tuple[str, ...]  # names, in order
-    mended: tuple[str, ...]  # those of them that had been up before
+    mended: tuple[str, ...]  # those of them that had been started before, and ended or did not answer
     released: tuple[str, ...]  # sentences
 
 
@@ -135,12 +135,14 @@ class _Upping:
         self.credentials = Credentials.find()
         self.binding: Binding = binding(self.settings, self.credentials)
         self.found = services.read(workspace)
-        self.known = frozenset(self.found)
+        if KEEPER in self.found and not self.found[KEEPER].alive:
+            del self.found[KEEPER]  # what it kept goes on without it
+        self.ended = [name for name in self.found if not self._well(name)]
         self.started: list[str] = []
 
     def run(self) -> Done:
         """Bring everything up in order."""
-        if not all(self._well(name) for name in (PREFECT, MLFLOW, SERVE)):
+        if self.ended or not {PREFECT, MLFLOW, SERVE} <= set(self.found):
             require_current(self.workspace)
             _require_registry(self.workspace)
             self._servers()
@@ -149,7 +151,7 @@ class _Upping:
         own = self.found[PREFECT].pid != 0
         released = slots.release(api, serving=self._alive(SERVE)) if own else []
         self._serve(api)
-        mended = tuple(name for name in self.started if name in self.known)
+        mended = tuple(name for name in self.started if name in self.ended)
         return Done(self.found, tuple(self.started), mended, tuple(released))
 
     def _servers(self) -> None:
@@ -222,7 +224,8 @@ class _Upping:
     def _well(self, name: str) -> bool:
         if not self._alive(name):
             return False
-        return name == SERVE or servers.answers(name, self.found[name].address)
+        address = self.found[name].address
+        return not address or servers.answers(name, address)
 
 
 class _Pauses:

@@ -83,7 +83,7 @@ def test_what_was_killed_is_mended_and_the_rest_left_alone(studio: Path, name: s
     assert f"{name}: ended" in atelier(studio, "status").stdout
     done = atelier(studio, "up")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{name} had ended and was started again" in done.stdout
+    assert f"{name} had ended, and was started again" in done.stdout
     after = services.read(Workspace(studio))
     assert all(one.alive for one in after.values())
     assert after[name].address == before[name].address  # a bookmark stays good
