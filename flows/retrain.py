@@ -37,6 +37,7 @@ from pipeline.intake import inbox
 from pipeline.params import load_params
 from pipeline.plan import plan
 from pipeline.recipes import load_book, recipe_params
+from pipeline.registry import record
 from pipeline.sharing import conditions, declared
 from pipeline.workspace import Workspace, find_workspace
 
@@ -214,6 +215,11 @@ def settle(workspace: Workspace) -> None:
     """Finish or take back what a crash left of the last change to the registry, before anything is built on it."""
     for told in registry.settle(workspace):
         say(f"registry: {told}")
+    # Only the newest of a model can have been cut short before its tag; a tag that a person took away stays away.
+    known = record.read(workspace)
+    for name in known.names:
+        newest = max(number for model, number in known.versions if model == name)
+        tag(workspace, name, newest, known.versions[name, newest].tags)
 
 
 def metric_tags(summary: Mapping[str, float | None]) -> dict[str, str]:
