@@ -82,6 +82,7 @@ def test_behind_the_commits_of_others_it_is_built_again_and_then_pushed(team: Te
     theirs = team.colleague("bootstrap: 30", "bootstrap: 29")
     ours = team.build("second", "ink/v2")
     before = state(team.root)
+    git(team.root, "worktree", "add", "-q", "--detach", "work/publish/tree", "HEAD~1")  # a killed run's
     done = team.publish()
     assert done.returncode == 0, done.stderr
     assert "Running stage 'evaluate@ink'" in done.stderr
