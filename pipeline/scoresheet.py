@@ -40,6 +40,16 @@ class ScoreSheet:
         """What a model that restores pictures was trained to undo."""
         return str(self._tree.get("restores", ""))
 
+    def grades(self) -> tuple[str, ...]:
+        """Return the grades of damage that a model that restores was scored on, or compared on."""
+        found = self._tree.get("grades")
+        return tuple(map(str, found)) if isinstance(found, list | tuple | Mapping) else ()
+
+    def of_grade(self, grade: str) -> ScoreSheet:
+        """Return what a comparison found on one grade of damage alone."""
+        found = _at(self._tree, "grades", grade)
+        return ScoreSheet(found if isinstance(found, Mapping) else {})
+
     def has(self, name: str) -> bool:
         """Return whether the model has an entry of that name, whatever is in it."""
         return name in self.names()
