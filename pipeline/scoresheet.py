@@ -40,6 +40,14 @@ class ScoreSheet:
         """What a model that restores pictures was trained to undo."""
         return str(self._tree.get("restores", ""))
 
+    def codes(self) -> tuple[str, ...] | None:
+        """Return the names of the codes of a model that makes images: `k1` is categorical, `c1` a number.
+
+        None where nothing says whether it has any.
+        """
+        found = self._tree.get("codes")
+        return tuple(map(str, found)) if isinstance(found, list | tuple) else None
+
     def grades(self) -> tuple[str, ...]:
         """Return the grades of damage that a model that restores was scored on, or compared on."""
         found = self._tree.get("grades")

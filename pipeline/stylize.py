@@ -172,7 +172,7 @@ def stylize(
         raise ValueError(f"{out} is a file; a folder of pictures needs a folder to go to")
     pairs = [(source, target_of(source, given, out)) for source in sources(given)]
     asked = {"reference": references, "weights": weights, "style": style}
-    after: dict[str, Any] = {name: value for name, value in asked.items() if value}
+    after: dict[str, Any] = {name: value for name, value in asked.items() if value or value == ""}
     for source, target in pairs:
         try:
             picture = decode(source, limits).image

@@ -123,6 +123,9 @@ def test_what_does_not_belong_together_is_told_in_a_sentence(stylizer: Stylizer)
         stylizer(photo(), reference=[one, two], weights=[0, 0])
     with pytest.raises(ValueError, match=r"weights are 2, -1"):
         stylizer(photo(), reference=[one, two], weights=[2, -1])
+    for given in ({}, {"style": "dots"}):
+        with pytest.raises(ValueError, match="--weight says how much a --reference counts, and none was given"):
+            stylizer(photo(), weights=[1.0], **given)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="has not learnt the style 'rain'; it knows dots, lines"):
         stylizer(photo(), style="rain")
     with pytest.raises(ValueError, match="--style and --reference exclude each other"):
@@ -135,7 +138,7 @@ def test_a_reference_for_a_model_that_takes_none_is_refused(tmp_path: Path) -> N
     workspace = tiny_workspace(tmp_path, train={"steps": 3})
     train.main("dots", workspace)
     plain = Stylizer.load(package.main("dots", workspace))
-    for asked in ({"reference": photo()}, {"style": "dots"}, {"weights": [1.0]}):
+    for asked in ({"reference": photo()}, {"style": "dots"}, {"style": ""}, {"weights": [1.0]}):
         with pytest.raises(ValueError, match=r"dots \(method cut\) takes no reference"):
             plain(photo(), **asked)  # type: ignore[arg-type]
     assert same(alone(plain)(photo()), plain(photo()))
@@ -184,6 +187,8 @@ def test_the_command_takes_references_weights_and_a_style(
         ([], "paints after reference pictures, and none was given"),
         (mixed[:-2], "there are 1 weights for 2 references"),
         (["--style", "rain"], "has not learnt the style 'rain'"),
+        (["--style", ""], "has not learnt the style ''; it knows dots, lines"),
+        (["--weight", "1"], "--weight says how much a --reference counts, and none was given"),
         (["--reference", "none.png"], "none.png: no such file"),
     ):
         assert run(*options) == 2
