@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import show
+from pipeline.commands import weights as weights_commands
 from pipeline.entry import USER_ERROR
 from pipeline.terminal import choose_workspace, code_root, enter, hint, out, run_module, shown
 from pipeline.workspace import PHOTOS, Workspace, check_name, slug
@@ -30,6 +31,7 @@ app = typer.Typer(
 
 recipes_app = typer.Typer(help="The recipes: one a model to build.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipe")
+weights_commands.add(app)
 
 
 @dataclass(frozen=True)

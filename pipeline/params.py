@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -26,6 +27,18 @@ class Between:
     low: float
     high: float
 
+
+@dataclass(frozen=True)
+class Like:
+    """A regular expression for a whole text, written beside its type, and what it asks for in words."""
+
+    pattern: str
+    what: str
+
+
+Sha256: TypeAlias = Annotated[
+    str, Like("[0-9a-f]{8,64}", "the SHA-256 of a file, or its first 8 digits or more, in quotes")
+]
 
 Adversarial: TypeAlias = Literal["minimax", "non_saturating", "lsgan", "hinge"]
 """The adversarial losses by name, see `pipeline.losses`."""
@@ -235,6 +248,7 @@ class AdainEncoder:
     kind: Literal["auto", "vgg16", "own"]  # auto: VGG16 where its weights are at hand when training begins, else own
     channels: Annotated[int, Between(2, 512)]  # of its own, at full resolution; doubled at each level
     levels: Annotated[int, Between(2, 5)]  # of its own
+    vgg16_sha256: Sha256  # of the only file of VGG16's weights that a training may use
 
 
 @dataclass(frozen=True)
@@ -475,10 +489,15 @@ class Retrain:
 
 @dataclass(frozen=True)
 class Weights:
-    """Local files of pretrained weights; empty means torchvision's cache, if it is filled."""
+    """Local files of pretrained weights; empty means torch's cache, if it is filled.
+
+    Where a file lies is this machine's; which file it must be is part of an evaluation's results.
+    """
 
     vgg16: str
+    vgg16_sha256: Sha256
     inception: str
+    inception_sha256: Sha256
 
 
 @dataclass(frozen=True)
@@ -727,7 +746,8 @@ def _parse_value(kind: Any, value: Any, name: str) -> Any:
     origin = typing.get_origin(kind)
     if origin is Annotated:
         kind, limits = typing.get_args(kind)
-        return _in_range(_parse_scalar(kind, value, name), name, limits)
+        found = _parse_scalar(kind, value, name)
+        return _in_range(found, name, limits) if isinstance(limits, Between) else _like(found, name, limits)
     if is_dataclass(kind):
         return _parse_dataclass(kind, value, f"{name}.")
     if origin is tuple:
@@ -759,6 +779,12 @@ def _parse_scalar(kind: Any, value: Any, name: str) -> Any:
 def _in_range(value: Any, name: str, limits: Between) -> Any:
     if not limits.low <= value <= limits.high:  # NaN fails both comparisons, as it should
         raise ValueError(f"{name!r} is {value!r}; it must be between {limits.low} and {limits.high}")
+    return value
+
+
+def _like(value: str, name: str, wanted: Like) -> str:
+    if not re.fullmatch(wanted.pattern, value):
+        raise ValueError(f"{name!r} is {value!r}; it must be {wanted.what}")
     return value
 
 

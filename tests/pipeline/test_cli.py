@@ -55,7 +55,7 @@ def _plain(text: str) -> str:
 def test_there_are_the_commands_that_were_promised() -> None:
     promised = (
         "ingest fetch remove report plan retrain promote hold rollback status stylize generate restore methods "
-        "evaluate compare judge vote explain calibrate doctor preset samples warm-start"
+        "evaluate compare judge vote explain calibrate doctor preset samples warm-start weights"
     )
     assert sorted(promised.split()) == COMMANDS
 

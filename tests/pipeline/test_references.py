@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline import cli, evaluate, group, held_out, judge, package, train
 from pipeline.export import PARITY
-from pipeline.files import read_json
+from pipeline.files import read_json, sha256_file
 from pipeline.images import to_tensor
 from pipeline.inference import Stylizer, references_file
 from pipeline.params import load_params
@@ -218,7 +218,10 @@ def test_what_it_was_trained_through_does_not_look(studio: Workspace, tmp_path: 
     with pytest.raises(ValueError, match="a model was trained through that network, and what measures never trains"):
         held_out.observers_at_hand(params, None, {"vgg16"})
     (tmp_path / "weights").write_bytes(b"no network, and nobody reads it")
-    weights = replace(load_params(studio.params_file).weights, vgg16=str(tmp_path / "weights"))
+    weights = replace(
+        load_params(studio.params_file).weights,
+        vgg16=str(tmp_path / "weights"), vgg16_sha256=sha256_file(tmp_path / "weights"),
+    )  # fmt: skip
     free = replace(load_params(studio.params_file), weights=weights)
     found = held_out.observers_at_hand(free, None, {"vgg16"})
     assert (found.features, found.perceptual) == (None, None)
