@@ -470,6 +470,7 @@ class Gate:
     mode: Literal["not_worse", "better", "manual"]
     min_gap_closed: Annotated[float, Between(0, 1)]  # of the way from Lab transfer to held-out paintings
     min_structure: Annotated[float, Between(0, 1)]
+    max_flicker: Annotated[float, Between(0, 100)]  # L units: paint that changes when the photograph moves a little
     min_spread: Annotated[float, Between(0, 1)]  # diversity of images out of noise; 1: as the paintings
     seed_noise: SeedNoise
     min_photographs: Annotated[int, Between(2, 100_000)]  # held out; fewer cannot carry an interval
