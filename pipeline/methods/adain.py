@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import losses
-from pipeline.catalogue import Task
 from pipeline.methods.base import Batch, Losses, Method
 from pipeline.methods.conditions import NOTHING, Condition, Reference
 from pipeline.methods.statistics import Judged, weighted, window
@@ -72,8 +71,7 @@ class AdainMethod(Method):
     directions are the same in each process.
     """
 
-    task: ClassVar[Task] = "stylize"
-    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    name: ClassVar[str] = "adain"
     conditions: tuple[type[Condition], ...] = (Reference,)
 
     def __init__(self, params: Params) -> None:
