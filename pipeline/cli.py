@@ -15,6 +15,7 @@ import typer
 from pipeline import show
 from pipeline.commands import sharing
 from pipeline.commands import up as up_commands
+from pipeline.commands import weights as weights_commands
 from pipeline.commands.watching import checkup
 from pipeline.entry import USER_ERROR
 from pipeline.terminal import choose_workspace, code_root, enter, hint, out, run_module, shown
@@ -39,6 +40,7 @@ registry_app = typer.Typer(
 app.add_typer(registry_app, name="registry")
 sharing.add_to(app)
 up_commands.add(app)
+weights_commands.add(app)
 
 
 @dataclass(frozen=True)

@@ -254,12 +254,18 @@ def check_weights(workspace: Workspace) -> Iterator[Check]:
     from pipeline.weights import find  # takes seconds, as torch does
 
     settings = load_params(workspace.params_file).weights
-    for kind, named, title, use in (
-        ("vgg16", settings.vgg16, "VGG16", "the perceptual distance LPIPS, and a kernel distance"),
-        ("inception", settings.inception, "Inception", "kernel and Fréchet distances that others report too"),
-    ):
+    for kind, named, wanted, title, use in (
+        (
+            "vgg16", settings.vgg16, settings.vgg16_sha256, "VGG16",
+            "the perceptual distance LPIPS, and a kernel distance",
+        ),
+        (
+            "inception", settings.inception, settings.inception_sha256, "Inception",
+            "kernel and Fréchet distances that others report too",
+        ),
+    ):  # fmt: skip
         try:
-            path = find(kind, named)
+            path = find(kind, named, wanted, f"weights.{kind}_sha256")
         except ValueError as error:
             yield Check("weights", "fail", str(error), f"see weights.{kind} in params.yaml; training needs none")
             continue

@@ -165,11 +165,13 @@ class Stylizer:
                 learnt that style, or the weights do not belong to the references.
         """
         if not isinstance(self.network, AdainGenerator):
-            if references or weights or style:
+            if references or weights or style is not None:
                 raise ValueError(f"{self._whose} takes no reference: it paints in the one style that it has learnt")
             return None
+        if weights and not references:
+            raise ValueError("--weight says how much a --reference counts, and none was given: name one for each")
         if style is not None:
-            references = self._of_style(style, references, weights)
+            references = self._of_style(style, references)
         shares = _shares(len(references), weights)
         if not references:
             raise ValueError(
@@ -206,11 +208,9 @@ class Stylizer:
     def _whose(self) -> str:
         return f"the model {self.config['recipe']} (method {self.config['method']})"
 
-    def _of_style(
-        self, style: str, references: Sequence[Image.Image], weights: Sequence[float]
-    ) -> Sequence[Image.Image]:
+    def _of_style(self, style: str, references: Sequence[Image.Image]) -> Sequence[Image.Image]:
         """Return the model's own references of a style."""
-        if references or weights:
+        if references:
             raise ValueError("--style and --reference exclude each other: a style brings references of its own")
         if style not in self.references:
             known = ", ".join(self.references) or "none"
