@@ -346,8 +346,8 @@ def check_services(workspace: Workspace) -> Iterator[Check]:
         return
     serving = services.SERVE in found and found[services.SERVE].alive
     stale = list(slots.find(slots.Api(prefect.address, Credentials.find()), serving))
-    for taken in stale:
-        yield Check("services", "warn", slots.sentence(taken), "run `atelier up`, which gives them back")
+    for unused in stale:
+        yield Check("services", "warn", slots.sentence(unused), "run `atelier up`, which gives them back")
     if not stale and all(one.alive for one in found.values()):
         yield Check("services", "ok", f"up: {', '.join(found)}")
 
