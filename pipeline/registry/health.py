@@ -52,9 +52,15 @@ def _against_registry(workspace: Workspace, registry: MlflowClient, known: Recor
         yield Problem(
             f"the registry does not know model {name} any more", True, f"`atelier restore DIR`, or {_REBUILD}"
         )
+    half = store.under_way(registry)
+    for name in sorted(half):
+        yield Problem(
+            f"a rebuild of {name} was cut short", True, f"{_REBUILD} again; champions can be used meanwhile"
+        )
     for one in deleted_by_hand(registry, known):
-        yield _deleted(workspace, one, known)
-    for name in there:
+        if one.name not in half:
+            yield _deleted(workspace, one, known)
+    for name in sorted(set(there) - half):
         yield from _of_model(workspace, registry, name, known)
 
 

@@ -12,6 +12,7 @@ LASTING = (CHAMPION, PREVIOUS, ANCHOR)  # what was decided; a challenger may go
 # Tags that bar a version from promotion by the gate until a person promotes it: why it was taken back, or held.
 ROLLED_BACK, HELD = "rolled_back", "held"
 _BARS: Mapping[str, str] = MappingProxyType({ROLLED_BACK: "was rolled back", HELD: "is held"})
+UNDER_WAY = "rebuild"  # tag of a model that is being rebuilt, and of versions that only fill a gap
 GATE = "gate"  # who promotes when the flow does; anybody else is a person, and only persons move the anchor
 SETTLER = "settle"  # who finishes or takes back what was cut short
 TRAINED_ON = "trained_on.json"  # as the package stage writes it, whose module brings torch

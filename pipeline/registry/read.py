@@ -48,6 +48,8 @@ def _asked(registry: MlflowClient, known: Record) -> dict[str, dict[str, int]]:
         for alias, number in known.aliases[one.name].items():
             if number == one.version:
                 found[one.name].setdefault(alias, number)
+    for name in store.under_way(registry):
+        found[name] = dict(known.aliases.get(name, {}))
     for name in sorted(known.names - set(found)):
         _LOGGER.warning("the registry does not know %s any more; the journal does (`atelier doctor`)", name)
         found[name] = dict(known.aliases.get(name, {}))

@@ -17,7 +17,7 @@ from pipeline import databases
 from pipeline.files import fsync_directory, scratch_folder
 from pipeline.registry import checksums, journal, record, store
 from pipeline.registry.logged import log_model
-from pipeline.registry.names import SETTLER, RegistryError
+from pipeline.registry.names import SETTLER, UNDER_WAY, RegistryError
 from pipeline.registry.record import Known
 from pipeline.registry.settling import settle_all
 from pipeline.terminal import capture
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-_UNDER_WAY = "rebuild"  # tag of a model that is being rebuilt, and of versions that only fill a gap
 _TAG = re.compile(r"(?P<name>[^/]+)/v(?P<version>[1-9]\d*)")
 
 
@@ -83,8 +82,8 @@ def _rebuild(
     known = record.read(workspace)
     said = []
     if not store.exists(registry, name):
-        registry.create_registered_model(name, tags={_UNDER_WAY: "under way"})
-    if _UNDER_WAY in registry.get_registered_model(name).tags:
+        registry.create_registered_model(name, tags={UNDER_WAY: "under way"})
+    if UNDER_WAY in registry.get_registered_model(name).tags:
         numbers = {version for other, version in known.versions if other == name}
         sources = {source.version: source for source in tagged if source.name == name}
         for number in sorted(numbers | set(sources)):
@@ -98,7 +97,7 @@ def _rebuild(
         store.set_aliases(registry, name, {alias: at for alias, at in aliases.items() if at in there})
         if not aliases:
             said.append(f"{name}: nothing tells which is champion; `atelier promote {name} VERSION --reason ...`")
-        registry.delete_registered_model_tag(name, _UNDER_WAY)
+        registry.delete_registered_model_tag(name, UNDER_WAY)
         if not there:
             registry.delete_registered_model(name)
             return said
@@ -142,7 +141,7 @@ def _create(registry: MlflowClient, name: str, number: int, uri: str, tags: dict
         last = max([int(one.version) for one in store.versions(registry, name)], default=0)
         if last >= number - 1:
             break
-        registry.create_model_version(name, uri, tags={_UNDER_WAY: "a gap"})
+        registry.create_model_version(name, uri, tags={UNDER_WAY: "a gap"})
     made = registry.create_model_version(name, uri, tags=tags)
     if int(made.version) != number:
         registry.delete_model_version(name, made.version)
@@ -151,7 +150,7 @@ def _create(registry: MlflowClient, name: str, number: int, uri: str, tags: dict
 
 def _clear_gaps(registry: MlflowClient, name: str) -> None:
     for one in store.versions(registry, name):
-        if _UNDER_WAY in one.tags:
+        if UNDER_WAY in one.tags:
             registry.delete_model_version(name, one.version)
 
 

@@ -33,7 +33,7 @@ def changing(workspace: Workspace, name: str | None = None) -> Iterator[MlflowCl
         StoreError: the database does not answer; what had begun is settled by the next change.
     """
     with answering(workspace), store.locked(workspace):
-        registry = store.opened(workspace)
+        registry = _whole(store.opened(workspace))
         settle_all(workspace, registry)
         if name in record.read(workspace).names and not store.exists(registry, name or ""):
             raise RegistryLostError(
@@ -52,7 +52,16 @@ def settle(workspace: Workspace) -> list[str]:
     if not store.has_registry(workspace) and store.lost(workspace) is None:
         return []
     with answering(workspace), store.locked(workspace):
-        return settle_all(workspace, store.opened(workspace))
+        return settle_all(workspace, _whole(store.opened(workspace)))
+
+
+def _whole(registry: MlflowClient) -> MlflowClient:
+    """Return the registry, if no rebuild of it was cut short: what lacks a place in it was not deleted by anybody."""
+    if half := sorted(store.under_way(registry)):
+        raise RegistryLostError(
+            f"a rebuild of {', '.join(half)} was cut short; run `atelier registry rebuild` again, then this"
+        )
+    return registry
 
 
 def settle_all(workspace: Workspace, registry: MlflowClient) -> list[str]:

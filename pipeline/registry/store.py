@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 
 from pipeline import databases
 from pipeline.registry import record
-from pipeline.registry.names import RegistryError, RegistryLostError, Version
+from pipeline.registry.names import UNDER_WAY, RegistryError, RegistryLostError, Version
 from pipeline.tracking import client, store_lock
 from pipeline.workspace import Workspace
 
@@ -93,6 +93,11 @@ def aliases(store: MlflowClient, name: str) -> dict[str, int]:
 def names(store: MlflowClient) -> list[str]:
     """Return the names of all registered models, sorted."""
     return sorted(model.name for model in store.search_registered_models(max_results=_PAGE))
+
+
+def under_way(store: MlflowClient) -> set[str]:
+    """Return the models of which a rebuild is under way, or was cut short: what the registry says of them is half."""
+    return {model.name for model in store.search_registered_models(max_results=_PAGE) if UNDER_WAY in model.tags}
 
 
 def with_digest(store: MlflowClient, name: str, digest: str) -> ModelVersion | None:

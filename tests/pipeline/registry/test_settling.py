@@ -440,3 +440,17 @@ def test_a_registration_of_which_a_line_was_damaged_hides_no_other_version(studi
     assert found is not None
     assert found.version == 2
     assert len(history(studio, "ink").events) > 3
+
+
+def test_a_rebuild_that_was_cut_short_hides_no_champion_and_is_finished_first(studio: Workspace) -> None:
+    crowned(studio)
+    client = store.opened(studio)
+    client.delete_model_version("ink", "2")  # as it is where version 1 has its place again, and 2 has not yet
+    client.delete_registered_model_alias("ink", "previous")
+    client.set_registered_model_tag("ink", "rebuild", "under way")
+    assert registry.aliases_of(studio, "ink") == {"champion": 2, "anchor": 2, "previous": 1, "challenger": 3}
+    assert registry.version_of(studio, "ink", 2).package == record.read(studio).versions["ink", 2].package
+    for work in (lambda: registry.settle(studio), lambda: registry.rollback(studio, "ink", "r")):
+        with pytest.raises(RegistryLostError, match="a rebuild of ink was cut short; run `atelier registry rebuild`"):
+            work()
+    assert [problem.detail for problem in health.problems(studio)] == ["a rebuild of ink was cut short"]
