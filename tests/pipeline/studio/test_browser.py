@@ -137,10 +137,12 @@ def test_a_painter_brings_pictures_of_her_own_to_paint_after(workspace: Workspac
     stylizer = Stylizer.load(folder)
     with _studio(workspace, shelf=shelf_of(workspace.package("one"), folder)) as seen:
         page = seen.page
+        page.locator("label").filter(has_text="one").click()
         assert page.locator(".manner").is_hidden()  # until a model is chosen that paints after pictures
         page.locator("#file").set_input_files(_file("garden.png", encoded(photo)))
         _hung(page)
-        page.locator("label", has=page.locator("img")).filter(has_text="any-hand").click()
+        with page.expect_response(lambda answer: "style=dots" in answer.url and answer.ok):
+            page.locator("label").filter(has_text="any-hand").click()
         _hung(page)
         assert not seen.broken_images()
         page.locator("#format").select_option("png")

@@ -166,9 +166,8 @@ def test_the_state_tells_what_landed_and_what_was_decided_and_why(workspace: Wor
     ]
     assert told == sorted(told)  # the newest first, and an intent is no decision
     assert text.count("became the champion") == 2
-    assert (
-        "ink<small>newest: IMG_3.jpg, IMG_2.jpg, IMG_1.jpg; 2026-11-13</small></td><td>3</td><td>1</td><td>2" in text
-    )
+    newest = "newest: IMG_3.jpg, IMG_2.jpg, IMG_1.jpg; <time>2026-11-13</time>"
+    assert f"ink<small>{newest}</small></td><td>3</td><td>1</td><td>2" in text
     assert "photographs<small>" in text
     assert "ink: refused<small>Refused: texture is no closer." in text
 
