@@ -268,11 +268,15 @@ find("another").addEventListener("click", () => {
 for (const button of document.querySelectorAll("[data-sample]")) {
   button.addEventListener("click", async () => {
     tell("");
+    say("The sample is being fetched.");
+    document.body.classList.add("busy");
     try {
       const answer = await fetch(`/samples/${button.dataset.sample}/full.jpg`);
       if (!answer.ok) throw new Error();
       take(await answer.blob(), `${button.dataset.title}.jpg`);
     } catch {
+      document.body.classList.remove("busy");
+      say("");
       tell("The sample could not be fetched; reload the page.");
     }
   });
