@@ -245,7 +245,9 @@ def _add_models(app: FastAPI, service: Service) -> None:
         found = service.shelf.find(model)
         if style not in found.styles:
             known = ", ".join(found.styles) or "one, which has no name of its own"
-            raise Problem(404, "unknown_style", f"The model {found.label} has not learnt {style[:80]!r}; it knows {known}.")
+            raise Problem(
+                404, "unknown_style", f"The model {found.label} has not learnt {style[:80]!r}; it knows {known}."
+            )
         return _shown(found.styles[style])
 
 
