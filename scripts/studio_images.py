@@ -37,7 +37,7 @@ _QUALITY = 86
 def main() -> None:
     """Take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", type=Path, default=ROOT, help="whose champions are shown, and whose state")
+    parser.add_argument("--workspace", type=Path, default=ROOT, help="whose champions, state and code are shown")
     parser.add_argument("--package", type=Path, action="append", default=[], help="a package in place of champions")
     parser.add_argument("--sample", default="A pagoda among trees", help="the photograph that is painted")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
@@ -47,7 +47,7 @@ def main() -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with studio(given.workspace, given.package) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for name, width, height in (("studio", 1280, 860), ("studio-phone", 400, 1500)):
+        for name, width, height in (("studio", 1280, 860), ("studio-phone", 400, 1100)):
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
             page.set_default_timeout(_PATIENCE)
             page.goto(address)
