@@ -64,7 +64,7 @@ def main() -> None:
 
 def write(page: Page, path: Path, full: bool = False) -> None:
     """Write what a page shows as JPEG: the window, or all of it."""
-    page.wait_for_function("[...document.images].every(image => image.complete)")
+    page.evaluate("Promise.all([...document.images].map((image) => image.decode().catch(() => 0)))")
     stream = io.BytesIO()
     with Image.open(io.BytesIO(page.screenshot(full_page=full))) as shot:
         shot.convert("RGB").save(stream, "JPEG", quality=_QUALITY, optimize=True)
