@@ -1,11 +1,13 @@
 # Everything starts here: `make help`. Each target sets up .venv first, if it is not there or not current.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full fuzz lint lock clean
+.PHONY: help setup demo test test-full fuzz faults audit lint lock clean
 SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+# A file of tests runs in one process, the slow ones of flows/ first; more than four at once would want much memory.
+AT_ONCE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The demo's own folders: make demo ARTWORKS=dir PHOTOS=dir
 ARTWORKS ?=
@@ -34,13 +36,19 @@ demo: $(STAMP) ## samples to a promoted model and a gallery, on a CPU, in minute
 	@$(BIN)/python -m pipeline.demo $(if $(ARTWORKS),--artworks '$(ARTWORKS)') $(if $(PHOTOS),--photos '$(PHOTOS)')
 
 test: lint ## ruff, mypy --strict and the test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(AT_ONCE)
 
 test-full: lint ## the same with the slow tests; writes benchmarks/results/test-full.txt
-	@$(BIN)/python scripts/test_full.py
+	@$(BIN)/python scripts/test_full.py $(AT_ONCE)
 
 fuzz: $(STAMP) ## 5,000 damaged images through ingestion; writes benchmarks/results/fuzz.txt
 	@$(BIN)/python -m tests.fuzz
+
+faults: $(STAMP) ## the fault tests three times in a row; writes benchmarks/results/faults.md
+	@$(BIN)/python -m scripts.faults
+
+audit: $(STAMP) ## known vulnerabilities of what is locked, by pip-audit; skipped with a word where it cannot ask
+	@$(BIN)/python -m scripts.audit
 
 lint: $(STAMP) ## ruff and mypy --strict
 	@$(BIN)/ruff check .

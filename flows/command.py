@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import signal
 import sys
 import time
 import urllib.error
@@ -15,6 +16,7 @@ from typing import Any
 from flows.environment import settle
 from flows.guard import only_one
 from flows.preflight import preflight
+from pipeline.files import read_json
 from pipeline.workspace import Workspace, find_workspace
 
 
@@ -51,20 +53,73 @@ def retrain_command() -> None:
         settle(workspace)
         from flows.retrain import retrain, sentence
 
+        whole: Any
+        began = time.time()
         try:
             state = retrain(given.recipes or None, return_state=True)
+            completed, whole = state.is_completed(), state.result(raise_on_failure=False)
         except KeyboardInterrupt:
             print("stopped; the next retrain goes on from the last checkpoint", file=sys.stderr)
             sys.exit(130)
-        whole: Any = state.result(raise_on_failure=False)
+        except Exception as error:
+            whole = _done_without_server(workspace, began, error)
+            completed = not any(result["state"] == "failed" for result in whole["recipes"])
     if isinstance(whole, BaseException):  # it could not begin, or was ended
         raise whole
     for result in whole["recipes"]:
         print(sentence(result))
         if "report" in result:
             print(f"  report: {result['report']}")
-    if not state.is_completed():
+    if whole.get("published"):
+        print(whole["published"])
+    if not completed:
         sys.exit(1)
+
+
+def _done_without_server(workspace: Workspace, began: float, error: Exception) -> Any:
+    """Return what a retrain came to whose Prefect server went away: the work needs none, only the record of it does.
+
+    Raises:
+        ValueError: the server went away before the work was done.
+        Exception: `error` itself, where it has nothing to do with the server.
+    """
+    url = os.environ.get("PREFECT_API_URL", "")
+    if not url or _answers(url):
+        raise error
+    last = workspace.var / "last_retrain.json"
+    if not last.is_file() or last.stat().st_mtime < began:
+        raise ValueError(
+            f"the Prefect server at {url} went away before the retrain was done; run `atelier up`, or `unset "
+            f"PREFECT_API_URL` if that names it, and retrain again: it goes on where this one was cut off"
+        ) from error
+    print("the Prefect server went away; what was done is done, but its pages do not tell of it", file=sys.stderr)
+    return read_json(last)
+
+
+def publish_command() -> None:
+    """Publish what is committed: exit 0 when all of it is at the remotes, 1 with one sentence when it is not.
+
+    Without Prefect: there is nothing to schedule, and no server to wait for.
+    """
+    parser = _parser("publish", "Push what retrain committed: data, commits, version tags.", "--dry-run")
+    parser.add_argument("--dry-run", action="store_true", help="say what would go; push nothing")
+    given = _parse(parser)
+    workspace = _workspace()
+    from flows import publishing
+    from pipeline.params import load_params
+
+    settings = load_params(workspace.params_file).publish
+    try:
+        if given.dry_run:
+            said = publishing.offer(workspace, settings).lines()
+        else:
+            with only_one(workspace):
+                said = publishing.publish(workspace, settings, lambda line: print(line, file=sys.stderr))
+    except publishing.NotPublishedError as error:
+        print(f"not published: {error}", file=sys.stderr)
+        sys.exit(1)
+    for line in said:
+        print(line)
 
 
 def promote_command() -> None:
@@ -85,14 +140,19 @@ def promote_command() -> None:
     if given.rollback and given.version is not None:
         raise ValueError("--rollback takes no version: it returns to the previous champion")
     name, version, reason, by = given.name, given.version, given.reason, _person()
+    settle(workspace)
     if _answers(os.environ.get("PREFECT_API_URL", "")):
-        settle(workspace)
+        from prefect.exceptions import ParameterTypeError
+
         from flows import promote as flow
 
-        if given.rollback:
-            print(flow.rollback(name, reason, by))
-        else:
-            print((flow.hold if given.hold else flow.promote)(name, version, reason, by))
+        try:
+            if given.rollback:
+                print(flow.rollback(name, reason, by))
+            else:
+                print((flow.hold if given.hold else flow.promote)(name, version, reason, by))
+        except ParameterTypeError as error:
+            raise ValueError(str(error)) from error
     else:
         from pipeline.registry import decisions
 
@@ -120,6 +180,7 @@ def watch_command() -> None:
     settle(workspace)
     from flows.watch import watch_forever
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a service is stopped: in order, like Ctrl-C
     try:
         watch_forever(workspace)
     except KeyboardInterrupt:
@@ -130,13 +191,14 @@ def serve_command() -> None:
     """Serve the deployments until stopped."""
     _parse(_parser("serve", "Serve the deployments to a running Prefect server.", ""))
     workspace = _workspace()
+    settle(workspace)
     if not os.environ.get("PREFECT_API_URL"):
         raise ValueError(
-            "PREFECT_API_URL is not set, and a temporary server schedules nothing: run `prefect server start` in "
-            "another terminal, then `export PREFECT_API_URL=http://127.0.0.1:4200/api`"
+            "PREFECT_API_URL is not set, and a temporary server schedules nothing: run `atelier up`, which starts a "
+            "server and this, or `prefect server start` in another terminal, then `export "
+            "PREFECT_API_URL=http://127.0.0.1:4200/api`"
         )
     _await_server(os.environ["PREFECT_API_URL"])
-    settle(workspace)
     from flows.serve import serve_all
 
     serve_all(workspace)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from pipeline.intake.tombstones import tombstones_file
+from pipeline.sharing.git import GitError, identity
+from pipeline.sharing.git import git as run_git
 from pipeline.workspace import Workspace
+
+__all__ = ["GitError", "commit", "head", "tag", "uncommitted_inputs"]
 
 # What else decides a result; a person commits these.
 _INPUTS = ("dvc.yaml", "pipeline")
-
-
-class GitError(Exception):
-    """git refused; the message is what it said."""
 
 
 def commit(workspace: Workspace, message: str) -> str:
@@ -28,7 +27,8 @@ def commit(workspace: Workspace, message: str) -> str:
     if paths and _git(workspace, "status", "--porcelain", "--", *paths):
         _git(workspace, "add", "--", *paths)
         # Not through hooks: they are for people's changes, and could stop a retrain at night.
-        _git(workspace, *_identity(workspace), "commit", "-q", "--no-verify", "--only", "-m", message, "--", *paths)
+        who = identity(workspace.root)
+        _git(workspace, *who, "commit", "-q", "--no-verify", "--only", "-m", message, "--", *paths)
     return head(workspace)
 
 
@@ -75,21 +75,5 @@ def _ours(workspace: Workspace) -> list[Path]:
     return [path for path in candidates if path.is_file()]
 
 
-def _identity(workspace: Workspace) -> list[str]:
-    """Return options that name a committer where git knows none, as on a fresh machine."""
-    if _run(workspace, "var", "GIT_COMMITTER_IDENT").returncode == 0:
-        return []
-    return ["-c", "user.name=Style Atelier", "-c", "user.email=atelier@localhost"]
-
-
 def _git(workspace: Workspace, *arguments: str) -> str:
-    done = _run(workspace, *arguments)
-    if done.returncode != 0:
-        raise GitError(f"git {arguments[0]}: {' '.join((done.stderr or done.stdout).split())}")
-    return done.stdout.strip("\n")
-
-
-def _run(workspace: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["git", *arguments], cwd=workspace.root, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
-    )
+    return run_git(workspace.root, *arguments)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.process import exclusive
+from pipeline.process import exclusive, held
 from pipeline.workspace import Workspace
 
 _held: set[Path] = set()
@@ -20,9 +20,9 @@ def only_one(workspace: Workspace) -> Iterator[None]:
     the second taking is free.
 
     Raises:
-        ValueError: another process holds it; the message says which.
+        AlreadyRunningError: another process holds it; the message says which.
     """
-    path = workspace.var / "retrain.lock"
+    path = _lock(workspace)
     if path in _held:
         yield
         return
@@ -32,3 +32,12 @@ def only_one(workspace: Workspace) -> Iterator[None]:
             yield
         finally:
             _held.discard(path)
+
+
+def busy(workspace: Workspace) -> bool:
+    """Return whether another process holds the workspace's retrain lock; looking does not stand in its way."""
+    return _lock(workspace) not in _held and held(_lock(workspace))
+
+
+def _lock(workspace: Workspace) -> Path:
+    return workspace.var / "retrain.lock"

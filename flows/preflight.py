@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from pipeline.check import check_augmentation
 from pipeline.files import require_free_space
 from pipeline.intake.drops import find_drops
+from pipeline.intake.inbox import survey
+from pipeline.lockfile import check_lock
 from pipeline.manifest import read_manifest
 from pipeline.params import Params, load_params
 from pipeline.recipes import Book, Recipe, load_book, recipe_params
-from pipeline.workspace import PHOTOS, Workspace, slug
+from pipeline.workspace import PHOTOS, Workspace
 
 NEEDED_BYTES = 2_000_000_000  # crops, checkpoints, package, report and DVC's copies, of one retrain
 
@@ -24,14 +26,15 @@ def preflight(workspace: Workspace, names: Sequence[str] | None) -> None:
     What waits in the inbox counts, since a retrain ingests it first.
 
     Raises:
-        ValueError: wrong parameters, transforms or recipes, an unknown recipe, no style, a style or the photographs
-            with too few images, or too little disk space. The message says what to do.
+        ValueError: wrong parameters, transforms or recipes, a damaged dvc.lock, an unknown recipe, no style, a style
+            or the photographs with too few images, or too little disk space. The message says what to do.
     """
     params = load_params(workspace.params_file)
     book = load_book(workspace)
     for recipe in book.recipes.values():
         recipe_params(workspace, recipe)
     _check_setup(workspace)
+    check_lock(workspace)
     waiting = _waiting(workspace)
     _check_names(book, names, waiting)
     if not book.recipes and not set(waiting) - {PHOTOS}:
@@ -116,9 +119,6 @@ def _count(workspace: Workspace, collection: str) -> int:
 def _waiting(workspace: Workspace) -> dict[str, int]:
     """Return how many files wait in the inbox, by collection."""
     found: dict[str, int] = {}
-    for folder in sorted(workspace.inbox.iterdir()) if workspace.inbox.is_dir() else ():
-        if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
-            files = len(find_drops(folder))
-            if files:
-                found[slug(folder.name)] = found.get(slug(folder.name), 0) + files
+    for folder, name in survey(workspace.inbox).folders.items():
+        found[name] = found.get(name, 0) + len(find_drops(folder))
     return found

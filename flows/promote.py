@@ -12,16 +12,25 @@ if __name__ == "__main__":  # before Prefect is imported, because it reads its s
     run_stage(promote_command)
 
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
 from prefect import flow
+from pydantic import Field
 
+from flows.limits import within
 from flows.show import markdown
+from pipeline.params import load_params
 from pipeline.registry import decisions
-from pipeline.workspace import find_workspace
+from pipeline.workspace import Workspace, find_workspace
+
+# What Prefect checks before a run begins, and shows in the form that starts one.
+Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Number: TypeAlias = Annotated[int | None, Field(ge=1)]
+Reason: TypeAlias = Annotated[str, Field(max_length=4000)]
 
 
-@flow(name="promote", persist_result=False)
-def promote(name: str, version: int | None = None, reason: str = "", by: str = "prefect") -> str:
+@flow(name="promote", persist_result=True, result_serializer="json", validate_parameters=True)
+def promote(name: Name, version: Number = None, reason: Reason = "", by: str = "prefect") -> str:
     """Make a version the champion and the anchor below which later ones must not fall; return that in words.
 
     Whatever the gate said of it, and whether or not it was held: this is how a person forces a promotion.
@@ -32,13 +41,15 @@ def promote(name: str, version: int | None = None, reason: str = "", by: str = "
         reason: stands in the record of promotions.
         by: who approved.
     """
-    said = decisions.promote(find_workspace(Path.cwd()), name, version, reason, by)
+    workspace = find_workspace(Path.cwd())
+    with within(_minutes(workspace)):
+        said = decisions.promote(workspace, name, version, reason, by)
     markdown(f"{said}: {reason} ({by})", "champion", name)
     return said
 
 
-@flow(name="rollback", persist_result=False)
-def rollback(name: str, reason: str = "", by: str = "prefect") -> str:
+@flow(name="rollback", persist_result=True, result_serializer="json", validate_parameters=True)
+def rollback(name: Name, reason: Reason = "", by: str = "prefect") -> str:
     """Swap champion and previous champion; return that in words.
 
     Args:
@@ -46,13 +57,15 @@ def rollback(name: str, reason: str = "", by: str = "prefect") -> str:
         reason: stands in the record of promotions.
         by: who decided.
     """
-    said = decisions.rollback(find_workspace(Path.cwd()), name, reason, by)
+    workspace = find_workspace(Path.cwd())
+    with within(_minutes(workspace)):
+        said = decisions.rollback(workspace, name, reason, by)
     markdown(f"{said}: {reason} ({by})", "champion", name)
     return said
 
 
-@flow(name="hold", persist_result=False)
-def hold(name: str, version: int | None = None, reason: str = "", by: str = "prefect") -> str:
+@flow(name="hold", persist_result=True, result_serializer="json", validate_parameters=True)
+def hold(name: Name, version: Number = None, reason: Reason = "", by: str = "prefect") -> str:
     """Keep a version from being promoted, whatever the gate says, until a person promotes it; return that in words.
 
     Args:
@@ -61,6 +74,12 @@ def hold(name: str, version: int | None = None, reason: str = "", by: str = "pre
         reason: stands in the record of promotions.
         by: who decided.
     """
-    said = decisions.hold(find_workspace(Path.cwd()), name, version, reason, by)
+    workspace = find_workspace(Path.cwd())
+    with within(_minutes(workspace)):
+        said = decisions.hold(workspace, name, version, reason, by)
     markdown(f"{said}: {reason} ({by})", "held", name)
     return said
+
+
+def _minutes(workspace: Workspace) -> float:
+    return load_params(workspace.params_file).up.flow_minutes

@@ -22,17 +22,23 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from prefect.states import Completed, Failed
 
+from flows import aftercare, judging
 from flows import commit as git
-from flows import judging
-from flows.guard import only_one
+from flows.limits import in_turn, within
 from flows.preflight import preflight, ready
-from flows.show import BuildShow, link, markdown, note, pictures, quality, say
+from flows.publish import after_retrain
+from flows.show import BuildShow, link, markdown, note, pictures, quality, say, show_plan, show_run
 from flows.stages import StageFailedError, reproduce
 from pipeline import registry, tracking
+from pipeline.due import dueness
 from pipeline.files import read_json, sha256_file, write_atomic, write_json
 from pipeline.ingest import ingest_inbox
+from pipeline.intake import inbox
 from pipeline.params import load_params
+from pipeline.plan import plan
 from pipeline.recipes import load_book, recipe_params
+from pipeline.registry import record
+from pipeline.sharing import conditions, declared
 from pipeline.workspace import Workspace, find_workspace
 
 Result = dict[str, Any]
@@ -42,7 +48,7 @@ class StepFailedError(Exception):
     """A step of a recipe failed; the message says in one sentence why."""
 
 
-@flow(name="retrain", persist_result=False, validate_parameters=True)
+@flow(name="retrain", persist_result=True, result_serializer="json", validate_parameters=True)
 def retrain(recipes: list[str] | None = None) -> State[Result]:
     """Ingest the inbox, then build, judge, register and promote every recipe that has something new.
 
@@ -50,14 +56,18 @@ def retrain(recipes: list[str] | None = None) -> State[Result]:
         recipes: names from recipes.yaml; all of them without.
     """
     workspace = here()
-    with only_one(workspace):
+    minutes = load_params(workspace.params_file).up.retrain_minutes
+    with within(minutes), in_turn(workspace), aftercare.of_failure(workspace):
         preflight(workspace, recipes)
         settle(workspace)
         ingested = take_inbox()
         chosen, lacking = ready(workspace, recipes)
-        results = [renew(workspace, recipe.name) for recipe in chosen]
-        results += [failure(name, why) for name, why in lacking.items()]
-        return conclude(workspace, ingested, results)
+        waiting = {} if recipes else postponed(workspace)
+        results = [waiting[each.name] if each.name in waiting else renew(workspace, each.name) for each in chosen]
+        results += [{**failure(name, why), "lacking": True} for name, why in lacking.items()]
+        if not recipes:
+            inbox.built(workspace)
+        return conclude(workspace, ingested, results, after_retrain(workspace))
 
 
 def renew(workspace: Workspace, recipe: str) -> Result:
@@ -75,7 +85,7 @@ def renew(workspace: Workspace, recipe: str) -> Result:
         if verdict["accepted"] and barred is None:
             promote(recipe, version, verdict["sentence"])
         return outcome(workspace, recipe, built, verdict, version, barred)
-    except StepFailedError as error:
+    except (StepFailedError, registry.RegistryError, tracking.StoreError) as error:  # each says what to do
         return failure(recipe, str(error))
     except Exception as error:  # unforeseen; the other recipes go on
         return failure(recipe, f"{type(error).__name__}: {error} (see {keep_traceback(workspace, recipe)})")
@@ -85,7 +95,11 @@ def renew(workspace: Workspace, recipe: str) -> Result:
 def take_inbox() -> list[Result]:
     """Ingest the inbox; return the counts of each collection that it held something for."""
     workspace = here()
+    for remark in inbox.survey(workspace.inbox).remarks:
+        say(f"inbox: {remark}")
+    before = inbox.begin(workspace)
     results = ingest_inbox(workspace, load_params(workspace.params_file)).values()
+    inbox.commit(workspace, before, {name for result in results for name in result.left_names})
     for result in results:
         for told in (result.sentence(), *result.remarks()):
             say(f"inbox: {told}")
@@ -147,6 +161,8 @@ def register(recipe: str, verdict: Result) -> int:
     manifest = read_json(workspace.package(recipe) / "manifest.json")
     made_from = commit(workspace, recipe, manifest["package"])
     tags = {
+        **conditions.of_training(workspace, recipe),
+        **declared.pending(workspace, recipe),
         "method": described.method,
         "style": described.style,
         "dvc_lock": sha256_file(workspace.root / "dvc.lock"),
@@ -162,6 +178,7 @@ def register(recipe: str, verdict: Result) -> int:
     report = complete_report(workspace, recipe, manifest["package"], registered.version, its_own)
     tag(workspace, recipe, registered.version, its_own)  # of a known version too: it may have been cut short there
     if registered.new:
+        declared.told(workspace, recipe, registered.version)
         file_evaluation(workspace, recipe, manifest["package"], report)
     else:  # it may be judged anew, on other grounds
         now = {key: tags[key] for key in ("verdict", "verdict_sentence")}
@@ -176,10 +193,33 @@ def promote(recipe: str, version: int, reason: str) -> None:
     markdown(f"**{recipe} version {version}** is the champion: {reason}", "champion", recipe)
 
 
+def postponed(workspace: Workspace) -> dict[str, Result]:
+    """Show what would run and why, and return the results of the recipes that are stale and not due yet.
+
+    What is not stale is gone through all the same: that takes a second, and finishes what a crash left.
+    """
+    try:
+        plans = plan(workspace)
+        due = dueness(workspace, plans)
+    except ValueError as error:  # then all of them are gone through, and DVC finds out
+        say(f"what is due is not known: {error}")
+        return {}
+    show_plan(plans, due)
+    waiting = {name: each.why for name, each in due.items() if each.state == "waits"}
+    for name, why in waiting.items():
+        say(f"{name}: not yet: {why}")
+    return {name: {"recipe": name, "state": "waiting", "why": why} for name, why in waiting.items()}
+
+
 def settle(workspace: Workspace) -> None:
     """Finish or take back what a crash left of the last change to the registry, before anything is built on it."""
     for told in registry.settle(workspace):
         say(f"registry: {told}")
+    # Only the newest of a model can have been cut short before its tag; a tag that a person took away stays away.
+    known = record.read(workspace)
+    for name in known.names:
+        newest = max(number for model, number in known.versions if model == name)
+        tag(workspace, name, newest, known.versions[name, newest].tags)
 
 
 def metric_tags(summary: Mapping[str, float | None]) -> dict[str, str]:
@@ -250,9 +290,7 @@ def tag(workspace: Workspace, recipe: str, version: int, made_from: Mapping[str,
         say(f"{recipe}: version {version} is not tagged: {error}")
 
 
-def complete_report(
-    workspace: Workspace, recipe: str, package: str, version: int, tags: Mapping[str, str]
-) -> Path:
+def complete_report(workspace: Workspace, recipe: str, package: str, version: int, tags: Mapping[str, str]) -> Path:
     """Write into the report what is known only now, version and commit among it; return where it lies."""
     facts = {"Version": f"{recipe} v{version}", "Commit": tags["git_commit"], "dvc.lock": tags["dvc_lock"]}
     try:
@@ -275,6 +313,7 @@ def file_evaluation(workspace: Workspace, recipe: str, package: str, report: Pat
     """Put scores, report and pictures into the run of the version in MLflow."""
     log = tracking.training_log(workspace, recipe)
     run_id = tracking.run_of(workspace, recipe, log.key if log else package)
+    show_run(workspace, recipe, run_id)
     tracking.log_evaluation(workspace, recipe, run_id, report)
     tracking.finish(workspace, run_id, succeeded=True)
 
@@ -302,9 +341,13 @@ def failure(recipe: str, why: str) -> Result:
     return {"recipe": recipe, "state": "failed", "why": why}
 
 
-def conclude(workspace: Workspace, ingested: list[Result], results: list[Result]) -> State[Result]:
+def conclude(
+    workspace: Workspace, ingested: list[Result], results: list[Result], published: str | None
+) -> State[Result]:
     """Write `var/last_retrain.json` and end the flow: failed, naming them, if a recipe failed."""
-    whole = {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "ingested": ingested, "recipes": results}
+    whole: Result = {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    whole |= {"ingested": ingested, "recipes": results, "published": published}
+    aftercare.tell(workspace, results)  # what is news shows beside the last results, so before these replace them
     write_json(workspace.var / "last_retrain.json", whole)
     markdown("\n".join(f"- {sentence(result)}" for result in results) or "Nothing to do.", "retrain")
     failed = [result["recipe"] for result in results if result["state"] == "failed"]
@@ -318,6 +361,8 @@ def sentence(result: Result) -> str:
     name, state, why = result["recipe"], result["state"], result["why"]
     if state == "failed":
         return f"{name}: failed: {why}"
+    if state == "waiting":
+        return f"{name}: not yet: {why}"
     if state == "unchanged":
         return f"{name}: nothing new; version {result['version']} stays champion"
     if state == "promoted":

@@ -8,6 +8,7 @@ if __name__ == "__main__":  # before Prefect is imported, because it reads its s
 
     run_stage(serve_command)
 
+import time
 from datetime import timedelta
 from typing import cast
 
@@ -16,9 +17,13 @@ from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLi
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
 
+from flows.evaluate_champion import evaluate_champion
 from flows.promote import promote, rollback
+from flows.prune import prune
 from flows.retrain import retrain
+from flows.schedule import next_due
 from flows.watch import watch
+from pipeline import health
 from pipeline.params import load_params
 from pipeline.workspace import Workspace
 
@@ -27,13 +32,20 @@ _LEAST_INTERVAL = 15.0  # seconds; each look is a flow run, so `python -m flows.
 
 
 def serve_all(workspace: Workspace) -> None:
-    """Serve retrain (by the clock), watch (the inbox), promote and rollback until stopped."""
-    serve(*deployments(workspace), pause_on_shutdown=False)
+    """Serve all deployments until stopped."""
+    params = load_params(workspace.params_file).retrain
+    due, every = next_due(params, time.time()), max(params.poll_seconds, _LEAST_INTERVAL)
+    with (
+        health.on_duty(workspace, health.SCHEDULE, next_due=due),
+        health.on_duty(workspace, health.SENSOR, every=every),
+    ):
+        serve(*deployments(workspace), pause_on_shutdown=False)
 
 
 def deployments(workspace: Workspace) -> list[RunnerDeployment]:
     """Return the deployments; their code runs from the current folder, which is the workspace."""
-    params = load_params(workspace.params_file).retrain
+    whole = load_params(workspace.params_file)
+    params = whole.retrain
     # Later ones wait. The workspace's file lock is what really keeps two apart; this keeps them in order.
     one = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
     made = [
@@ -61,6 +73,20 @@ def deployments(workspace: Workspace) -> list[RunnerDeployment]:
             "rollback",
             concurrency_limit=one,
             description="Make the previous champion the champion again.",
+            tags=_TAGS,
+        ),
+        evaluate_champion.to_deployment(
+            "evaluate-champion",
+            schedule=Cron(whole.up.evaluate_cron, timezone=params.timezone),
+            concurrency_limit=one,
+            description="Score the champions on today's held-out images; say what moved beyond noise.",
+            tags=_TAGS,
+        ),
+        prune.to_deployment(
+            "prune",
+            schedule=Cron(whole.up.prune_cron, timezone=params.timezone),
+            concurrency_limit=one,
+            description="Let go what nothing names any more and whose time is over.",
             tags=_TAGS,
         ),
     ]

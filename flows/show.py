@@ -8,6 +8,7 @@ import io
 import logging
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,10 +23,12 @@ from prefect.artifacts import (
 from prefect.logging import get_run_logger
 
 from flows.stages import Board
+from pipeline.due import Dueness
 from pipeline.params import load_params
+from pipeline.plan import RecipePlan
 from pipeline.progress import Progress
 from pipeline.quality import facts, summary
-from pipeline.tracking import TrainingLog, training_log
+from pipeline.tracking import TrainingLog, experiment_of, training_log
 from pipeline.workspace import Workspace
 
 _SHEETS = {"overview": "Photographs and paintings", "worst": "Where it does worst: before, after, what was changed"}
@@ -100,6 +103,32 @@ def quality(workspace: Workspace, collection: str) -> None:
         return
     title = f"Quality of {summary.headline(found, params)}"
     _shown(create_table_artifact, summary.table(found, params), key=_key("quality", collection), description=title)
+
+
+def show_plan(plans: Sequence[RecipePlan], due: Mapping[str, Dueness]) -> None:
+    """Show in Prefect what a retrain will build, what not, and why."""
+    words = {"current": "nothing to do", "due": "builds", "waits": "waits"}
+    rows = [
+        {
+            "recipe": each.recipe,
+            "": words[due[each.recipe].state],
+            "why": due[each.recipe].why,
+            "stages": ", ".join(stage.name for stage in each.stages if stage.reasons),
+        }
+        for each in plans
+    ]
+    _shown(create_table_artifact, rows, key="plan", description="What this retrain builds, and why")
+
+
+def show_run(workspace: Workspace, recipe: str, run_id: str) -> None:
+    """Show a link to a version's run in MLflow's pages."""
+
+    def create() -> None:
+        pages = load_params(workspace.params_file).serve.mlflow.rstrip("/")
+        address = f"{pages}/#/experiments/{experiment_of(workspace, run_id)}/runs/{run_id}"
+        create_link_artifact(address, f"Run of {recipe} in MLflow", key=_key("mlflow", recipe))
+
+    _shown(create)
 
 
 class BuildShow:

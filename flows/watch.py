@@ -10,107 +10,93 @@ if __name__ == "__main__":  # before Prefect is imported, because it reads its s
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 
+from flows import notify
+from flows.guard import busy
 from flows.retrain import retrain
 from flows.show import say
-from pipeline.files import read_json, write_json
-from pipeline.intake.drops import find_drops
+from pipeline import health
+from pipeline.intake.inbox import survey
 from pipeline.params import load_params
+from pipeline.process import AlreadyRunningError
+from pipeline.sensor import Outcome, look
 from pipeline.workspace import Workspace, find_workspace
 
-ATTEMPTS = 5  # at one and the same content
-_LONGEST_WAIT = 3600.0  # seconds between attempts
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What the sensor has dealt with: `var/watch.json`."""
-
-    seen: tuple[str, ...] = ()  # entries of the fingerprint that a retrain took
-    failed: tuple[str, ...] = ()  # entries at which the last attempts failed
-    attempts: int = 0
-    retry_at: float = 0.0  # seconds since 1970
+_FIRST_PAUSE = 10.0  # seconds, until the parameters could be read
 
 
 @flow(name="watch", persist_result=False)
 def watch() -> bool:
     """Look at the inbox once; retrain if something new lies still in it. Return whether a retrain ran."""
-    return look(find_workspace(Path.cwd()), _retrain)
-
-
-def look(workspace: Workspace, work: Callable[[], bool], now: float | None = None) -> bool:
-    """Look once, and call `work` when there is something new; return whether it was called.
-
-    What was seen is noted only after `work` returned that it succeeded, so a sensor that is killed misses nothing;
-    what lands meanwhile was not seen, and is taken the next time. A failure is tried again, ever later.
-    """
-    now = time.time() if now is None else now
-    memory = _load(workspace)
-    entries = fingerprint(workspace)
-    again = memory.attempts > 0 and set(entries) <= set(memory.failed)
-    if again and (memory.attempts >= ATTEMPTS or now < memory.retry_at):
-        return False
-    if not again and (not set(entries) - set(memory.seen) or not _still(entries, workspace, now)):
-        return False
-    attempts = memory.attempts + 1 if again else 1
-    wait = min(_LONGEST_WAIT, 30.0 * 2**attempts)
-    # Noted before: if the work kills this process, that was an attempt too.
-    tried = entries if not again else memory.failed
-    _save(workspace, Memory(memory.seen, tuple(tried), attempts, now + wait))
-    if work():
-        _save(workspace, Memory(seen=tuple(entries)))
-    return True
-
-
-def fingerprint(workspace: Workspace) -> list[str]:
-    """Return one entry `path:size:mtime_ns` a file in the inbox, sorted."""
-    entries = []
-    for drop in find_drops(workspace.inbox) if workspace.inbox.is_dir() else ():
-        try:
-            seen = drop.path.lstat()
-        except FileNotFoundError:
-            continue  # gone between listing and looking
-        name = drop.path.relative_to(workspace.inbox).as_posix().encode(errors="surrogateescape")
-        entries.append(f"{name.decode(errors='backslashreplace')}:{seen.st_size}:{seen.st_mtime_ns}")
-    return sorted(entries)
+    workspace = find_workspace(Path.cwd())
+    ran = look(workspace, lambda: attempt(workspace))
+    attend(workspace)
+    return ran
 
 
 def watch_forever(workspace: Workspace) -> None:
-    """Look every `retrain.poll_seconds` until stopped."""
+    """Look every `retrain.poll_seconds` until stopped. A mistake in a file is told once, and waited out."""
     print(f"watching {workspace.inbox}; stop with Ctrl-C", flush=True)
-    while True:
-        params = load_params(workspace.params_file)
-        look(workspace, _retrain)
-        time.sleep(params.retrain.poll_seconds)
+    told, pause = _Once(), _FIRST_PAUSE
+    with health.on_duty(workspace, health.SENSOR, every=pause):
+        while True:
+            try:
+                pause = load_params(workspace.params_file).retrain.poll_seconds
+                told("inbox", *survey(workspace.inbox).remarks)
+                look(workspace, lambda: attempt(workspace))
+                attend(workspace, pause)
+                told("look")
+            except (ValueError, OSError) as error:
+                told("look", str(error))
+            time.sleep(pause)
 
 
-def _retrain() -> bool:
-    """Retrain; return whether all went well. A refusal is said, and is no end of the watch."""
+def attempt(workspace: Workspace) -> Outcome:
+    """Retrain what is due, and return what became of it. A failure is said, and is no end of the watch."""
+    if busy(workspace):  # asked before, so that no run stands in Prefect as failed that only had to wait
+        return Outcome(deferred=True)
     try:
-        state = retrain(return_state=True)
-    except Exception as error:
-        say(f"watch: the retrain failed: {error}")
-        return False
-    return bool(state.is_completed())
+        state: Any = retrain(return_state=True)
+        whole = state.result(raise_on_failure=False)
+    except Exception as error:  # Prefect's own: its server is gone, for one
+        whole = error
+    if isinstance(whole, BaseException) and not isinstance(whole, AlreadyRunningError):
+        say(f"watch: the retrain failed: {whole}")
+    return outcome_of(whole)
 
 
-def _still(entries: list[str], workspace: Workspace, now: float) -> bool:
-    quiet = load_params(workspace.params_file).ingest.quiet_seconds
-    newest = max(int(entry.rpartition(":")[2]) for entry in entries) / 1e9
-    return now - newest >= quiet
+def outcome_of(whole: Any) -> Outcome:
+    """Return what became of a retrain, from its result, or the exception that it ended with."""
+    if isinstance(whole, AlreadyRunningError):  # a retrain or an ingest that began a moment before
+        return Outcome(deferred=True)
+    if not isinstance(whole, dict):
+        return Outcome(broke=True)
+    # One that lacks artworks is not tried again without a reason: when some land, that is one.
+    failed = [each["recipe"] for each in whole["recipes"] if each["state"] == "failed" and not each.get("lacking")]
+    return Outcome(failed=tuple(failed))
 
 
-def _load(workspace: Workspace) -> Memory:
-    path = workspace.var / "watch.json"
-    if not path.is_file():
-        return Memory()
-    stored = read_json(path)
-    return Memory(tuple(stored["seen"]), tuple(stored["failed"]), stored["attempts"], stored["retry_at"])
+def attend(workspace: Workspace, every: float | None = None) -> None:
+    """Note that the sensor looked, and notify once of a run that is overdue. `every`: seconds between two looks."""
+    health.looked(workspace, every)
+    for why in health.newly_overdue(workspace):
+        say(f"watch: {why}")
+        notify.send(load_params(workspace.params_file).notify, "a run is overdue", why)
 
 
-def _save(workspace: Workspace, memory: Memory) -> None:
-    write_json(workspace.var / "watch.json", asdict(memory))
+class _Once:
+    """Says what it is told about a subject if that is news."""
+
+    def __init__(self, tell: Callable[[str], None] = say) -> None:
+        self.tell = tell
+        self.last: dict[str, tuple[str, ...]] = {}
+
+    def __call__(self, subject: str, *sentences: str) -> None:
+        for sentence in sentences:
+            if sentence not in self.last.get(subject, ()):
+                self.tell(f"watch: {sentence}")
+        self.last[subject] = sentences

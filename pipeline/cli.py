@@ -13,6 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import show
+from pipeline.commands import sharing
+from pipeline.commands import up as up_commands
+from pipeline.commands import weights as weights_commands
+from pipeline.commands.watching import checkup
 from pipeline.entry import USER_ERROR
 from pipeline.terminal import choose_workspace, code_root, enter, hint, out, run_module, shown
 from pipeline.workspace import PHOTOS, Workspace, check_name, slug
@@ -34,6 +38,9 @@ registry_app = typer.Typer(
     help="The registry itself: make it complete again, delete a version.", no_args_is_help=True
 )
 app.add_typer(registry_app, name="registry")
+sharing.add_to(app)
+up_commands.add(app)
+weights_commands.add(app)
 
 
 @dataclass(frozen=True)
@@ -215,15 +222,17 @@ def report(
 
 @app.command(epilog="Example: atelier plan")
 def plan(context: typer.Context, as_json: AsJson = False) -> None:
-    """Say what is stale and why: data, parameters or code. Changes nothing."""
+    """Say what is stale and why, and what of it a retrain builds unasked and why not the rest. Changes nothing."""
+    from pipeline.due import dueness
     from pipeline.plan import plan as look
 
     workspace = context.obj.workspace()
     plans = look(workspace)
+    due = dueness(workspace, plans)
     if as_json:
-        print(json.dumps([each.to_dict() for each in plans], indent=2))
+        print(json.dumps([{**each.to_dict(), "due": due[each.recipe].to_dict()} for each in plans], indent=2))
         return
-    show.plans(workspace, plans)
+    show.plans(workspace, plans, due)
 
 
 @app.command(epilog="Example: atelier retrain monet")
@@ -355,15 +364,24 @@ def _said(reason: str) -> str:
 
 
 @app.command(epilog="Example: atelier -C work/demo status")
-def status(context: typer.Context, as_json: AsJson = False) -> None:
-    """Show styles, counts, recipes, champions, and what is stale."""
+def status(
+    context: typer.Context,
+    as_json: AsJson = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="For a monitor: exit 1 and the reasons if something is wrong.")
+    ] = False,
+) -> None:
+    """Show what is up, styles, counts, recipes, champions, and what is stale."""
     from pipeline.status import status as look
 
     workspace = context.obj.workspace()
+    if check:
+        raise typer.Exit(checkup(workspace, as_json))
     found = look(workspace)
     if as_json:
-        print(json.dumps(found.to_dict(), indent=2))
+        print(json.dumps({**found.to_dict(), "services": up_commands.services_now(workspace)}, indent=2))
         return
+    up_commands.show_services(workspace)
     show.status(workspace, found)
 
 

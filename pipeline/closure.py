@@ -8,15 +8,16 @@ from pathlib import Path
 
 from pipeline.files import sha256_bytes, sha256_file
 
-# What these read is tracked as parameters or decides nothing about the result.
+# What these, and the modules of these packages, read is tracked as parameters or decides nothing about the result.
 TRACKED_ELSEWHERE = frozenset({"pipeline.params", "pipeline.recipes"})
+_ALL = "iter_modules"  # a package that calls this imports all of its modules
 
 
 def import_closure(module: str, root: Path) -> frozenset[str]:
     """Return the names of all `pipeline` modules that `module` imports, directly or not, itself included.
 
     Imports inside functions count: they run when the function does. Packages on the way count too, because
-    importing `a.b` runs `a/__init__.py`.
+    importing `a.b` runs `a/__init__.py`. Of a package that calls `iter_modules` every module counts.
 
     Args:
         module: dotted name, such as `pipeline.train`.
@@ -35,6 +36,8 @@ def import_closure(module: str, root: Path) -> frozenset[str]:
         if "." in name:
             queue.append(name.rpartition(".")[0])
         queue.extend(_imports(path))
+        if path.name == "__init__.py" and _imports_all(path):
+            queue.extend(f"{name}.{each.stem}" for each in path.parent.glob("*.py") if each != path)
     return frozenset(seen)
 
 
@@ -51,7 +54,8 @@ def module_file(name: str, root: Path) -> Path | None:
 
 def stage_files(module: str, root: Path) -> list[str]:
     """Return the closure's files, less what params track, relative to `root` and sorted: a stage's code `deps`."""
-    files = (module_file(name, root) for name in import_closure(module, root) - TRACKED_ELSEWHERE)
+    names = (name for name in import_closure(module, root) if not _tracked(name))
+    files = (module_file(name, root) for name in names)
     return sorted(path.relative_to(root).as_posix() for path in files if path is not None)
 
 
@@ -59,6 +63,15 @@ def code_digest(module: str, root: Path) -> str:
     """Return one SHA-256 over the names and contents of a stage's code files."""
     lines = [f"{name} {sha256_file(root / name)}\n" for name in stage_files(module, root)]
     return sha256_bytes("".join(lines).encode())
+
+
+def _tracked(name: str) -> bool:
+    return any(name == each or name.startswith(f"{each}.") for each in TRACKED_ELSEWHERE)
+
+
+def _imports_all(path: Path) -> bool:
+    calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    return any(isinstance(func, ast.Name) and func.id == _ALL for func in calls)
 
 
 def _imports(path: Path) -> list[str]:

@@ -17,8 +17,10 @@ from pipeline.methods import build_method
 from pipeline.methods.base import Method
 from pipeline.networks.latent import LatentGenerator
 from pipeline.params import Params, merge, parse
+from pipeline.weights import WeightsError
 
 _SUFFIX = "discriminator"  # what the names of such networks end in
+_THROUGH = "{} was trained through published weights, and cannot be looked into without them: {}"
 _NOT_FITTING = "the discriminators of {} do not fit this version's method {!r}: train anew to see what they look at"
 
 
@@ -57,7 +59,8 @@ def of_training(trained: Path, params: Params) -> dict[str, Discriminator]:
         params: for what the record leaves out because it changes no result.
 
     Raises:
-        ValueError: this version builds other networks, or weights are not finite.
+        ValueError: this version builds other networks, published weights that it was trained through are not at hand,
+            or weights are not finite.
     """
     weights, config = trained / "networks.npz", trained / "config.json"
     if not weights.is_file() or not config.is_file():
@@ -67,6 +70,8 @@ def of_training(trained: Path, params: Params) -> dict[str, Discriminator]:
     try:
         plain = json.loads(json.dumps(params.tree()))  # `parse` takes lists, as files have them, and no tuples
         method = build_method(name, parse(merge(plain, training)))
+    except WeightsError as error:
+        raise ValueError(_THROUGH.format(trained, error)) from error
     except ValueError as error:
         raise ValueError(f"{_NOT_FITTING.format(trained, name)} ({error})") from error
     found = {}

@@ -17,12 +17,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from pipeline import services
 from pipeline.databases import damage
 from pipeline.filesystems import is_network, kind_of
 from pipeline.intake.tombstones import standing
 from pipeline.manifest import read_manifest
 from pipeline.params import load_params
 from pipeline.terminal import capture
+from pipeline.up import slots
+from pipeline.up.credentials import Credentials
+from pipeline.up.schema import require_current
+from pipeline.up.servers import answers
 from pipeline.workspace import PHOTOS, Workspace
 
 State = Literal["ok", "warn", "fail"]
@@ -53,6 +58,7 @@ def diagnose(workspace: Workspace) -> Iterator[Check]:
         check_git,
         check_dvc,
         check_prefect,
+        check_services,
         check_file_system,
         check_mlflow,
         check_registry,
@@ -248,12 +254,18 @@ def check_weights(workspace: Workspace) -> Iterator[Check]:
     from pipeline.weights import find  # takes seconds, as torch does
 
     settings = load_params(workspace.params_file).weights
-    for kind, named, title, use in (
-        ("vgg16", settings.vgg16, "VGG16", "the perceptual distance LPIPS, and a kernel distance"),
-        ("inception", settings.inception, "Inception", "kernel and Fréchet distances that others report too"),
-    ):
+    for kind, named, wanted, title, use in (
+        (
+            "vgg16", settings.vgg16, settings.vgg16_sha256, "VGG16",
+            "the perceptual distance LPIPS, and a kernel distance",
+        ),
+        (
+            "inception", settings.inception, settings.inception_sha256, "Inception",
+            "kernel and Fréchet distances that others report too",
+        ),
+    ):  # fmt: skip
         try:
-            path = find(kind, named)
+            path = find(kind, named, wanted, f"weights.{kind}_sha256")
         except ValueError as error:
             yield Check("weights", "fail", str(error), f"see weights.{kind} in params.yaml; training needs none")
             continue
@@ -301,11 +313,12 @@ def check_dvc(workspace: Workspace) -> Iterator[Check]:
     yield Check("dvc", "ok", answer.stdout.splitlines()[0].strip())
 
 
-def check_prefect(_workspace: Workspace) -> Iterator[Check]:
+def check_prefect(workspace: Workspace) -> Iterator[Check]:
     """The Prefect server that runs would talk to."""
-    url = os.environ.get("PREFECT_API_URL", "")
+    own = services.prefect_url(workspace)
+    url = os.environ.get("PREFECT_API_URL", "") or (f"{own}/api" if own else "")
     if not url:
-        yield Check("prefect", "ok", "each run starts its own server; a schedule needs `prefect server start`")
+        yield Check("prefect", "ok", "each run starts its own server; a schedule needs `atelier up`")
         return
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=3) as answer:
@@ -319,6 +332,24 @@ def check_prefect(_workspace: Workspace) -> Iterator[Check]:
         )
         return
     yield Check("prefect", "ok" if healthy else "warn", f"server at {url}", "see the server's own output")
+
+
+def check_services(workspace: Workspace) -> Iterator[Check]:
+    """What `atelier up` started still runs, no slot of a deployment is taken for nothing, databases are current."""
+    found = services.read(workspace)
+    for name, one in found.items():
+        if not one.alive:
+            yield Check("services", "warn", f"{name} had been started by `atelier up` and ended", "run `atelier up`")
+    require_current(workspace)
+    prefect = found.get(services.PREFECT)
+    if prefect is None or not prefect.pid or not prefect.alive or not answers(services.PREFECT, prefect.address):
+        return
+    serving = services.SERVE in found and found[services.SERVE].alive
+    stale = list(slots.find(slots.Api(prefect.address, Credentials.find()), serving))
+    for taken in stale:
+        yield Check("services", "warn", slots.sentence(taken), "run `atelier up`, which gives them back")
+    if not stale and all(one.alive for one in found.values()):
+        yield Check("services", "ok", f"up: {', '.join(found)}")
 
 
 def check_mlflow(workspace: Workspace) -> Iterator[Check]:

@@ -153,7 +153,8 @@ def _generate(task: Task) -> Draft:
     paintings = held_out.paintings_of_workspace(task.workspace, task.recipe, task.params)
     bar = Progress(f"evaluate {task.recipe.name}", settings.samples)
     snapshots = [Sampler.of_training(path, sampler.config) for path in task.snapshots]
-    scores = score_samples(sampler, paintings, settings, bar.update, snapshots)
+    codes = sampler.network.codes.names
+    scores = score_samples(sampler, paintings, settings, bar.update, snapshots, codes)
     scores = with_codes(scores, sampler, task.package, settings)
     metrics = task.identify(scores.to_dict(), sampler.digest)
 

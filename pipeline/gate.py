@@ -50,6 +50,7 @@ def judge(metrics: Tree, comparison: Tree | None, settings: Gate, anchor: Tree |
       `min_gap_closed` of the way from Lab transfer's rate to held-out paintings', and neither of the judge's rates is
       above the upper bound of held-out paintings': what deceives better than paintings plays to the judge;
     - palette: photograph - model of `style/palette` has its upper bound not below 0;
+    - flicker: `temporal/flicker` is at most `max_flicker`: paint stays where it was when a photograph moves a little;
     - copies: `memorisation/nearest_train` is at least `COPY`, and at most `MOST_COPIED` of the outputs are nearer;
     - reference, of a model of several styles: more than by chance outputs come nearest to their reference's style;
     - sane: nothing is wrong with figures, controls, outputs and numbers of images: see `sanity`;
@@ -74,6 +75,7 @@ def _stylize_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate, a
         _structure(sheet, settings),
         _judge(sheet, settings),
         _palette(sheet),
+        _flicker(sheet, settings),
         copies(sheet),
         _sane(sheet, settings),
         *([_follows(sheet)] if sheet.has(_FOLLOWS) else []),
@@ -126,6 +128,20 @@ def _structure(sheet: ScoreSheet, settings: Gate) -> Rule:
     word = "keeps" if passed else "loses the subject: it keeps"
     sentence = f"The model {word} {value:.2f} of the photographs' coarse structure; at least {floor:g} is asked."
     return Rule("structure", passed, sentence, value, floor)
+
+
+def _flicker(sheet: ScoreSheet, settings: Gate) -> Rule:
+    most = settings.max_flicker
+    value = sheet.value("temporal/flicker")
+    if value is None:
+        return Rule("flicker", False, "How much the paint flickers was not measured.", None, most)
+    passed = value <= most
+    word = "stays where it was" if passed else "flickers"
+    sentence = (
+        f"The paint {word} when a photograph moves by a few pixels: by {value:.2f} L units; at most "
+        f"{most:g} are allowed."
+    )
+    return Rule("flicker", passed, sentence, value, most)
 
 
 def _judge(sheet: ScoreSheet, settings: Gate) -> Rule:

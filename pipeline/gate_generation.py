@@ -19,7 +19,7 @@ _WHOSE = {
 }
 _NOISE = "spectral_noise"
 _TOLD = ("style/patch_swd", "style/texture_swd", "style/kid")  # which can tell paintings from noise like them
-_READ = "codes/independent"
+_READ = {"k": "codes/independent", "c": "codes/independent_continuous"}  # kind of code -> who reads it
 _COMPARED = {name: noise for name, noise in COMPARED.items() if name.startswith("style/")}
 
 
@@ -31,7 +31,8 @@ def generation_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate,
       its upper bound below 0. No single one would do: of some tens of held-out paintings, even true ones are not
       clearly closer in brushwork and colour than noise that has each painting's spectrum (docs/decisions.md);
     - diverse: `diversity/spread` is at least `min_spread`;
-    - codes, of a model that has categorical ones: an independent classifier reads them better than by chance;
+    - codes, of a model that has any: an independent classifier reads the categorical ones better than by chance, or,
+      where there are none, the continuous ones; and of what codes there are, all was measured;
     - copies: as for models that repaint;
     - sane: nothing is wrong with figures, controls, outputs and numbers of images: see `sanity`;
     - champion, and anchor if one is given: as for models that repaint, in style and texture.
@@ -47,7 +48,7 @@ def generation_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate,
         for name in DRAWN
     ]
     rules += [_diverse(sheet, settings), copies(sheet), _sane(sheet, settings)]
-    if sheet.has(_READ):
+    if sheet.codes() != () or any(map(sheet.has, _READ.values())):
         rules.append(_read(sheet))
     rules.append(against("champion", sheet, comparison, settings, _COMPARED))
     if anchor is not None:
@@ -84,9 +85,23 @@ def _diverse(sheet: ScoreSheet, settings: Gate) -> Rule:
 
 
 def _read(sheet: ScoreSheet) -> Rule:
-    found, guess = sheet.estimate(_READ), sheet.value(_READ, CHANCE)
-    if found is None or guess is None:
-        return Rule("codes", False, "How well the codes can be read off the images was not measured.")
+    codes = sheet.codes()
+    if codes is None:
+        return Rule("codes", False, "Whether the model has codes that must be read was not noted.")
+    kinds = [kind for kind in _READ if any(name.startswith(kind) for name in codes) or sheet.has(_READ[kind])]
+    if not kinds:
+        return Rule("codes", False, f"Nothing is known of reading codes called {', '.join(codes)}.")
+    lacking = [_READ[kind] for kind in kinds if sheet.estimate(_READ[kind]) is None]
+    found, guess = sheet.estimate(_READ[kinds[0]]), sheet.value(_READ[kinds[0]], CHANCE)
+    if lacking or found is None or guess is None:
+        what = ", ".join(lacking) or f"what guessing scores in {_READ[kinds[0]]}"
+        sentence = f"How well the codes {', '.join(codes)} can be read off the images was not measured: {what}."
+        return Rule("codes", False, sentence)
+    if kinds[0] == "c":
+        passed = found.low > guess
+        word = "follows" if passed else "hardly follows"
+        sentence = f"An independent reading {word} the codes: correlation {found}; chance is {guess:.3g}."
+        return Rule("codes", passed, sentence, found.low, guess)
     passed = found.low > guess
     word = "reads" if passed else "can hardly read"
     sentence = f"An independent classifier {word} the codes of {found} of the images; chance is {guess:.3g}."

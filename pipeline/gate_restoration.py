@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipeline.gate_rules import Rule, against, scores
+from pipeline.gate_rules import Rule, against, scores, worse_beyond_noise
 from pipeline.metrics import DECISIVE, UNLEARNT, metric
 from pipeline.params import Gate
 from pipeline.sanity import problems
@@ -19,7 +19,8 @@ def restoration_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate
     - one a control that has not learnt (`UNLEARNT`), measured or not: the model is better in both decisive figures,
       by an interval that leaves out 0;
     - sane: nothing is wrong with figures, controls, outputs and numbers of artworks: see `sanity`;
-    - champion, and anchor if one is given: as for models that repaint, in PSNR and SSIM.
+    - champion, and anchor if one is given: as for models that repaint, in PSNR and SSIM, on the damage of both
+      recipes; and worse beyond noise in no grade of it, since a mean hides what one grade loses.
 
     Args:
         sheet: a metrics.json of the task `restore`.
@@ -31,11 +32,27 @@ def restoration_rules(sheet: ScoreSheet, comparison: Tree | None, settings: Gate
     if decisive is None:
         return [Rule("sane", False, f"Nothing is known of restoring by {sheet.restores!r}.")]
     rules = [_better(sheet, control, decisive) for control in UNLEARNT[sheet.restores]]
-    rules += [_sane(sheet, settings), against("champion", sheet, comparison, settings, _COMPARED, "restored/psnr")]
+    rules += [_sane(sheet, settings), _against("champion", sheet, comparison, settings)]
     if anchor is not None:
-        gentle = replace(settings, mode="not_worse")
-        rules.append(against("anchor", sheet, anchor, gentle, _COMPARED, "restored/psnr"))
+        rules.append(_against("anchor", sheet, anchor, replace(settings, mode="not_worse")))
     return rules
+
+
+def _against(whom: str, sheet: ScoreSheet, comparison: Tree | None, settings: Gate) -> Rule:
+    """Return the rule about another model: by the mean over grades, and by every grade alone."""
+    rule = against(whom, sheet, comparison, settings, _COMPARED, "restored/psnr")
+    if comparison is None or not rule.passed:
+        return rule
+    other, worse = ScoreSheet(comparison), []
+    for grade in dict.fromkeys((*sheet.grades(), *other.grades())):
+        alone = {name: other.of_grade(grade).difference("champion - model", name) for name in _COMPARED}
+        if None in alone.values():
+            return Rule(whom, False, f"The comparison with the {whom} lacks figures of the damage {grade!r} alone.")
+        worse += [f"{said} ({grade})" for said in worse_beyond_noise(alone, settings, _COMPARED)]
+    if worse:
+        sentence = f"The model is worse than the {whom} beyond noise in a grade of damage: {', '.join(worse)}."
+        return Rule(whom, False, sentence)
+    return rule
 
 
 def _better(sheet: ScoreSheet, control: str, decisive: tuple[str, ...]) -> Rule:

@@ -110,13 +110,7 @@ def against(
     first = differences[leading]
     if unknown or first is None:
         return Rule(whom, False, f"The comparison with the {whom} lacks {', '.join(unknown)}.")
-    noise = asdict(settings.seed_noise)
-    worse = [
-        _by_how_much(name, found)
-        for name, found in differences.items()
-        if found and _worse(name, found, noise[compared[name]])
-    ]
-    if worse:
+    if worse := worse_beyond_noise(differences, settings, compared):
         return Rule(whom, False, f"The model is worse than the {whom} beyond noise: {', '.join(worse)}.")
     if metric(leading).direction == "higher":  # champion - model: turned, so that more is better in the sentences too
         first = Estimate(0 - first.value, 0 - first.high, 0 - first.low)
@@ -127,6 +121,24 @@ def against(
     word = "better than" if first.low > 0 else "not worse than"
     sentence = f"The model is {word} the {whom}: {title} by {first}."
     return Rule(whom, True, sentence, first.low if mode == "better" else first.high, 0.0)
+
+
+def worse_beyond_noise(
+    differences: Mapping[str, Estimate | None], settings: Gate, compared: Mapping[str, str]
+) -> list[str]:
+    """Return in what a model is worse than another beyond noise, and by how much: see `against`.
+
+    Args:
+        differences: other - model, by metric; None where there is none.
+        settings: `seed_noise` is used.
+        compared: metric -> its name in `gate.seed_noise`.
+    """
+    noise = asdict(settings.seed_noise)
+    return [
+        _by_how_much(name, found)
+        for name, found in differences.items()
+        if found and _worse(name, found, noise[compared[name]])
+    ]
 
 
 def _strangers(sheet: ScoreSheet, other: ScoreSheet) -> str:

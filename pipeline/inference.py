@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,11 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "infogan": InfoganGenerator,
     "infogan_recogniser": InfoganRecogniser,
 }
+
+_OTHER_VERSION = (
+    "an older or newer version made it. Use it with that version's code, or train anew and let a person promote the "
+    "result (`atelier promote`): the two cannot be scored together"
+)
 
 
 class Stylizer:
@@ -159,11 +165,13 @@ class Stylizer:
                 learnt that style, or the weights do not belong to the references.
         """
         if not isinstance(self.network, AdainGenerator):
-            if references or weights or style:
+            if references or weights or style is not None:
                 raise ValueError(f"{self._whose} takes no reference: it paints in the one style that it has learnt")
             return None
+        if weights and not references:
+            raise ValueError("--weight says how much a --reference counts, and none was given: name one for each")
         if style is not None:
-            references = self._of_style(style, references, weights)
+            references = self._of_style(style, references)
         shares = _shares(len(references), weights)
         if not references:
             raise ValueError(
@@ -200,11 +208,9 @@ class Stylizer:
     def _whose(self) -> str:
         return f"the model {self.config['recipe']} (method {self.config['method']})"
 
-    def _of_style(
-        self, style: str, references: Sequence[Image.Image], weights: Sequence[float]
-    ) -> Sequence[Image.Image]:
+    def _of_style(self, style: str, references: Sequence[Image.Image]) -> Sequence[Image.Image]:
         """Return the model's own references of a style."""
-        if references or weights:
+        if references:
             raise ValueError("--style and --reference exclude each other: a style brings references of its own")
         if style not in self.references:
             known = ", ".join(self.references) or "none"
@@ -305,8 +311,7 @@ def load_network(package: Path, config: Mapping[str, Any], name: str = "generato
     if wanted != {key: value.shape for key, value in weights.items()}:
         raise ValueError(
             f"the {name} of package {package} has other layers than this version gives a "
-            f"{description['name']!r}: an older or newer version made it. Use it with that version's code, or "
-            f"train anew and let a person promote the result (`atelier promote`): the two cannot be scored together"
+            f"{description['name']!r}: {_OTHER_VERSION}"
         )
     network.load_state_dict(weights)
     return network
@@ -327,12 +332,17 @@ def build_network(description: dict[str, Any]) -> nn.Module:
     """Return the network that a package's config describes, with fresh weights.
 
     Raises:
-        ValueError: its class is unknown here.
+        ValueError: its class is unknown here, or takes other arguments.
     """
-    name = description["name"]
+    name, arguments = description["name"], description["arguments"]
     if name not in NETWORKS:
         raise ValueError(f"the package holds a {name!r} network; this version knows {', '.join(NETWORKS)}")
-    return NETWORKS[name](**description["arguments"])
+    if unknown := sorted(set(arguments) - set(inspect.signature(NETWORKS[name]).parameters)):
+        raise ValueError(
+            f"the package holds a {name!r} network with {', '.join(unknown)}, which this version does not give one: "
+            f"{_OTHER_VERSION}"
+        )
+    return NETWORKS[name](**arguments)
 
 
 def read_config(package: Path) -> dict[str, Any]:

@@ -6,11 +6,13 @@ deletion of what the inbox no longer has to hold. What an interrupted ingest had
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +22,8 @@ from pipeline.files import digest_json, require_free_space, scratch_folder, sync
 from pipeline.intake import drops, duplicates, tombstones
 from pipeline.intake.copies import record_copies
 from pipeline.intake.drops import Drop
-from pipeline.intake.gather import Gathering
+from pipeline.intake.gather import Gathering, Identities
+from pipeline.intake.inbox import survey
 from pipeline.intake.journal import Journal
 from pipeline.intake.known import Known
 from pipeline.intake.ledger import Ledger
@@ -32,7 +35,7 @@ from pipeline.manifest import Entry, counts, read_manifest, write_manifest
 from pipeline.params import Ingest, Params
 from pipeline.process import exclusive
 from pipeline.recipes import add_style
-from pipeline.workspace import PHOTOS, Workspace, check_name, slug
+from pipeline.workspace import PHOTOS, Workspace, check_name
 
 __all__ = [
     "Entry",
@@ -47,6 +50,7 @@ __all__ = [
 ]
 
 Progress = Callable[[int, int], None]  # files looked at, files in all
+_WHILE = 0.5  # seconds between two looks at the inbox, at most
 
 
 def ingest(
@@ -58,6 +62,7 @@ def ingest(
     move: bool = False,
     progress: Progress | None = None,
     tracked: bool = True,
+    before: Identities | None = None,
 ) -> IngestResult:
     """Take the images of a folder into a collection, add a style's default recipe, and let DVC track it.
 
@@ -69,6 +74,7 @@ def ingest(
         move: for the inbox: leave files that are still arriving, and delete those whose content is safe.
         progress: called after each file.
         tracked: run `dvc add` at the end.
+        before: files as they were a while ago: one that has changed since, or was not there, is still arriving.
 
     Raises:
         ValueError: a wrong name, a folder that is missing or empty, nothing acceptable for a collection that has no
@@ -86,7 +92,7 @@ def ingest(
         # Beside the data and not in work/, which may be another disk: files are moved out of it.
         with (
             scratch_folder(workspace.root / "data" / ".ingest.tmp") as staging,
-            Gathering(source, staging, quiet, params.ingest, ledger.known) as gathering,
+            Gathering(source, staging, quiet, params.ingest, ledger.known, before) as gathering,
         ):
             for done, judged in enumerate(gathering.judged(found), 1):
                 ledger.take(judged)
@@ -111,19 +117,16 @@ def ingest_inbox(
 
     `inbox/photos/` goes to the photographs; the name of any other folder, simplified, is its style.
 
+    A folder whose name gives no style, or that cannot be read, is left where it is; `inbox.survey` tells of it.
+
     Raises:
-        ValueError: a folder whose name gives no style (before any work), or see `ingest`.
+        ValueError: see `ingest`.
     """
-    folders: dict[Path, str] = {}
-    for folder in sorted(workspace.inbox.iterdir()) if workspace.inbox.is_dir() else ():
-        # A linked folder is somebody's archive, from which nothing may be deleted.
-        if folder.name.startswith(".") or folder.is_symlink() or not folder.is_dir():
-            continue
-        if drops.find_drops(folder):
-            folders[folder] = _collection_of(folder)
+    folders = survey(workspace.inbox).folders
+    before = _after_a_while(folders, params.ingest.quiet_seconds)
     results: dict[str, IngestResult] = {}
     for folder, name in folders.items():
-        result = ingest(workspace, folder, name, params, move=True, progress=progress, tracked=tracked)
+        result = ingest(workspace, folder, name, params, move=True, progress=progress, tracked=tracked, before=before)
         results[name] = results[name].then(result) if name in results else result
     return results
 
@@ -275,20 +278,27 @@ def _check_space(found: list[Drop], known: Known, workspace: Workspace, settings
 
 
 def _track_if_needed(workspace: Workspace, collection: str) -> None:
-    """Track a collection whose `.dvc` file is older than its manifest: also after an ingest that was interrupted."""
+    """Track a collection that changed since its `.dvc` file was made: also after an ingest that was interrupted.
+
+    The file then bears the folder's own time. Which of two is later a clock that was set back would not tell.
+    """
     folder = workspace.collection(collection)
     pointer = folder.with_name(f"{folder.name}.dvc")
-    if pointer.exists() and pointer.stat().st_mtime_ns >= folder.stat().st_mtime_ns:
+    changed = folder.stat().st_mtime_ns
+    if pointer.exists() and pointer.stat().st_mtime_ns == changed:
         return
     track(workspace, collection)
-    os.utime(pointer)  # DVC leaves an unchanged file as it is
+    os.utime(pointer, ns=(changed, changed))
 
-
-def _collection_of(folder: Path) -> str:
-    name = slug(folder.name)
-    if name == PHOTOS:
-        return PHOTOS
-    try:
-        return check_name(name, "style")
-    except ValueError as error:
-        raise ValueError(f"inbox folder {folder.name!r} gives no style's name; rename it ({error})") from error
+def _after_a_while(folders: Iterable[Path], quiet: float) -> Identities | None:
+    """Return the files of some folders as they were a while ago: times alone cannot be trusted, clocks are set."""
+    if not quiet:
+        return None
+    before: dict[Path, tuple[int, int, int]] = {}
+    for folder in folders:
+        for drop in drops.find_drops(folder):
+            with contextlib.suppress(OSError):  # gone since
+                before[drop.path] = drops.identity(drop.path)
+    if before:
+        time.sleep(min(quiet, _WHILE))
+    return before

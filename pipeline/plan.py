@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from pipeline.lockfile import check_lock
 from pipeline.params import Tree, load_params, merge, read_tree
 from pipeline.presets import Change, differences
 from pipeline.recipes import Book, Recipe, load_book
@@ -75,12 +76,14 @@ def plan(workspace: Workspace) -> list[RecipePlan]:
     """Return what would run for every recipe, and why.
 
     Raises:
-        ValueError: parameters or recipes are wrong, or DVC cannot tell (it is running, or not set up).
+        ValueError: parameters or recipes are wrong, dvc.lock is damaged, or DVC cannot tell (it is running, or not
+            set up).
     """
     book = load_book(workspace)
     if not book.recipes:
         return []
     load_params(workspace.params_file)
+    check_lock(workspace)
     files = (workspace.params_file, workspace.recipes_file)
     values = {path.name: read_tree(path) for path in files}
     return explain(read_status(workspace), _read_lock(workspace), values, book)

@@ -13,6 +13,11 @@ from types import FrameType
 from typing import Self
 
 _PR_SET_PDEATHSIG = 1
+_LOCKS = Path("/proc/locks")
+
+
+class AlreadyRunningError(ValueError):
+    """Another process holds a lock; the message says which."""
 
 
 def die_with_parent() -> None:
@@ -25,7 +30,7 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
     """Hold an operating system lock on `path` during the block; it ends with the process, however it ends.
 
     Raises:
-        ValueError: another process holds it; the message names that process.
+        AlreadyRunningError: another process holds it; the message names that process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as stream:
@@ -34,11 +39,21 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         except BlockingIOError:
             stream.seek(0)
             holder = stream.read().strip() or "unknown"
-            raise ValueError(f"{what} is already running (process {holder}); wait for it, or stop it") from None
+            why = f"{what} is already running (process {holder}); wait for it, or stop it"
+            raise AlreadyRunningError(why) from None
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()
         yield
+
+
+def held(path: Path) -> bool:
+    """Return whether a process holds the lock on `path`; looking does not stand in its way, as trying would."""
+    try:
+        inode, locks = path.stat().st_ino, _LOCKS.read_text().splitlines()
+    except OSError:
+        return False
+    return any(f":{inode} " in line and " FLOCK " in line for line in locks)
 
 
 class StopRequest:

@@ -51,6 +51,23 @@ class Workshop:
         left = {grade: tuple(wear.specimen(one.name, one.pixels, grade) for one in ordered) for grade in wear.grades}
         return Workshop(ordered, wear, left)
 
+    def joined(self, wear: Wear, whose: str) -> Workshop:
+        """Return this workshop with what artworks suffer by another recipe too, where that is something else.
+
+        Whoever is held against another must stand on the damage of both: a recipe that names less is an easier one.
+
+        Args:
+            wear: of the same task and scale.
+            whose: how to speak of it; grades of one name but other damage are called `heavy, as Champion v3`.
+        """
+        other, specimens = Workshop.of(self.artworks, wear), dict(self.specimens)
+        for grade, left in other.specimens.items():
+            if grade not in specimens:
+                specimens[grade] = left
+            elif not all(map(_same, left, specimens[grade])):
+                specimens[f"{grade}, as {whose}"] = left
+        return Workshop(self.artworks, self.wear, specimens)
+
     def suite(self, settings: Evaluate) -> RestoredSuite:
         """Return the figures against these artworks.
 
@@ -156,17 +173,33 @@ def score_restorer(
     )
 
 
-def compare_restorers(
-    model: Mender, other: Mender, workshop: Workshop, settings: Evaluate
-) -> tuple[dict[str, Figure], dict[str, Figure]]:
-    """Return the other's figures and the paired differences other - model, on the same damage and resamples.
+@dataclass(frozen=True)
+class Compared:
+    """What was found of another restorer beside a model: its figures, and the paired differences other - model."""
+
+    metrics: dict[str, Figure]
+    differences: dict[str, Figure]
+    grades: dict[str, dict[str, Figure]]  # the differences of each grade of damage alone
+
+
+def compare_restorers(model: Mender, other: Mender, workshop: Workshop, settings: Evaluate) -> Compared:
+    """Return how another restorer compares with a model on the same damage and resamples: see `Workshop.joined`.
 
     Raises:
         ValueError: as `score_restorer`.
     """
     suite = workshop.suite(settings)
-    theirs, ours = (suite.measure(workshop.mended(one)) for one in (other, model))
-    return figures(theirs), differences(theirs, ours)
+    theirs, ours = (workshop.mended(one) for one in (other, model))
+    whole = [suite.measure(outputs) for outputs in (theirs, ours)]
+    alone = {
+        grade: differences(*(suite.measure({grade: outputs[grade]}) for outputs in (theirs, ours)))
+        for grade in workshop.specimens
+    }
+    return Compared(figures(whole[0]), differences(*whole), alone)
+
+
+def _same(one: Specimen, other: Specimen) -> bool:
+    return one.picture.tobytes() == other.picture.tobytes()
 
 
 def _checks(outputs: Outputs) -> dict[str, float | None]:

@@ -76,12 +76,14 @@ class SampleScores:
     observers: dict[str, str | None]
     outputs: dict[str, tuple[Pixels, ...]]  # of the model, by seed, and of each control
     nearest: tuple[Near, ...]  # at most five, nearest first
+    codes: tuple[str, ...] = ()  # names of the model's codes, whose figures the gate asks for
 
     def to_dict(self) -> dict[str, Any]:
         """Return what belongs into metrics.json; numbers or None, never NaN."""
         return {
             "format": 1,
             "task": "generate",
+            "codes": list(self.codes),
             "counts": self.counts,
             "observers": self.observers,
             "metrics": self.metrics,
@@ -97,6 +99,7 @@ def score_samples(
     settings: Evaluate,
     drawn: Painted | None = None,
     snapshots: Sequence[Seeded] = (),
+    codes: Sequence[str] = (),
 ) -> SampleScores:
     """Return the scores of a sampler and of every control, on the same paintings and resamples.
 
@@ -106,6 +109,7 @@ def score_samples(
         settings: how many images, and how finely to measure.
         drawn: told after each image how many are done.
         snapshots: earlier states of the model, from the end of its training.
+        codes: names of the model's codes, if it has any: what is read of them must be added (`reading.with_codes`).
 
     Raises:
         ValueError: too few paintings, or views smaller than the images.
@@ -129,6 +133,7 @@ def score_samples(
         observers=paintings.observers.names(),
         outputs={"model": outputs, **controls},
         nearest=_near(nearest, paintings, side),
+        codes=tuple(codes),
     )
 
 

@@ -40,6 +40,24 @@ class ScoreSheet:
         """What a model that restores pictures was trained to undo."""
         return str(self._tree.get("restores", ""))
 
+    def codes(self) -> tuple[str, ...] | None:
+        """Return the names of the codes of a model that makes images: `k1` is categorical, `c1` a number.
+
+        None where nothing says whether it has any.
+        """
+        found = self._tree.get("codes")
+        return tuple(map(str, found)) if isinstance(found, list | tuple) else None
+
+    def grades(self) -> tuple[str, ...]:
+        """Return the grades of damage that a model that restores was scored on, or compared on."""
+        found = self._tree.get("grades")
+        return tuple(map(str, found)) if isinstance(found, list | tuple | Mapping) else ()
+
+    def of_grade(self, grade: str) -> ScoreSheet:
+        """Return what a comparison found on one grade of damage alone."""
+        found = _at(self._tree, "grades", grade)
+        return ScoreSheet(found if isinstance(found, Mapping) else {})
+
     def has(self, name: str) -> bool:
         """Return whether the model has an entry of that name, whatever is in it."""
         return name in self.names()

@@ -21,6 +21,7 @@ from pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from pipeline.calibrate import Measurement
     from pipeline.doctor import Check
+    from pipeline.due import Dueness
     from pipeline.params import Params
     from pipeline.plan import RecipePlan
     from pipeline.presets import Change
@@ -45,8 +46,8 @@ def file_progress(label: str, say: bool = True) -> Iterator[Callable[[int, int],
     yield advance
 
 
-def plans(workspace: Workspace, found: Sequence[RecipePlan]) -> None:
-    """Show what is stale, recipe by recipe."""
+def plans(workspace: Workspace, found: Sequence[RecipePlan], due: Mapping[str, Dueness]) -> None:
+    """Show what is stale, recipe by recipe, and what of it is not due yet."""
     if not found:
         out.print("there is no recipe yet")
         hint(workspace, "ingest FOLDER --style NAME")
@@ -56,6 +57,8 @@ def plans(workspace: Workspace, found: Sequence[RecipePlan]) -> None:
             out.print(f"[green]{each.recipe}[/]: up to date")
             continue
         out.print(f"[yellow]{each.recipe}[/]: stale ({', '.join(each.kinds) or 'output'})")
+        word = "due" if due[each.recipe].state == "due" else "not due"
+        out.print(f"  [bold]{word}[/]: ", Text(due[each.recipe].why), sep="")
         for stage in each.stages:
             for reason in stage.reasons:
                 out.print(f"  {stage.name}: [bold]{reason.kind}[/] ", Text(reason.detail), sep="")

@@ -222,7 +222,7 @@ def stylize(
     asked = {"reference": references, "weights": weights, "style": style}
     options: dict[str, Any] = {
         "strength": strength, "preserve_color": preserve_color, "reverse": reverse, "scale": scale,
-        **{name: value for name, value in asked.items() if value},
+        **{name: value for name, value in asked.items() if value or value == ""},
     }  # fmt: skip
     named = [given] if isinstance(given, Path) else list(given)
     for source, target, problem in _pairs(named, out, saving):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.files import read_json, sha256_bytes, write_json
+from pipeline.files import fsync_directory, read_json, sha256_bytes, write_json
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -33,6 +33,30 @@ QUIET = {
 _TAIL = 4096  # bytes
 _BATCH = 500  # metrics in one call; MLflow takes at most 1000
 _LOGGER = logging.getLogger(__name__)
+
+
+class StoreError(ValueError):
+    """MLflow's database cannot be used now: another process holds it, or the disk is full or cannot be read."""
+
+
+@contextmanager
+def answering(workspace: Workspace) -> Iterator[None]:
+    """Turn what MLflow and its database say of a store that does not answer, in pages, into one sentence.
+
+    Raises:
+        StoreError: instead of whatever they raised in the block.
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        said = str(getattr(error, "orig", None) or error).partition("[SQL")[0]
+        raise StoreError(
+            f"MLflow's database {workspace.var / 'mlflow.db'} does not answer ({' '.join(said.split())}); nothing is "
+            f"lost: mend that, then run the same command again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -130,7 +154,11 @@ def _training(run: Run) -> Training:
 def client(workspace: Workspace) -> MlflowClient:
     """Return a client of the workspace's own store, which is made when it is not there yet.
 
-    MLflow's process-wide addresses are set too, because logging and loading models go by them.
+    MLflow's process-wide addresses are set too, because logging and loading models go by them: whatever server
+    `MLFLOW_TRACKING_URI` names is not asked, so none that is down can stop anything.
+
+    Raises:
+        StoreError: the database does not answer.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -139,15 +167,40 @@ def client(workspace: Workspace) -> MlflowClient:
     # Its advice on type hints, examples and migrations is not for the people who read our output.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # It logs a traceback of whatever the database says, and raises that too; `answering` makes a sentence of it.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     workspace.var.mkdir(parents=True, exist_ok=True)
     uri = workspace.tracking_uri
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    with store_lock(workspace, "first"):  # of several first writers to a fresh database, all but one crash
+    with answering(workspace), store_lock(workspace, "first"):  # of several first writers all but one crash
+        _make_database(workspace)
         store = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         if store.get_experiment_by_name(EXPERIMENT) is None:
             store.create_experiment(EXPERIMENT, artifact_location=workspace.artifacts.as_uri())
     return store
+
+
+def _make_database(workspace: Workspace) -> None:
+    """Make the database, if there is none, in one step; the caller holds a lock.
+
+    MLflow makes its tables one by one, and where that was cut short it never goes on: nothing could be registered.
+    """
+    path = workspace.var / "mlflow.db"
+    if path.is_file() and path.stat().st_size:
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    for left in workspace.var.glob(f".{path.name}.*.tmp*"):  # of one that was killed
+        left.unlink()
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    store: Any = SqlAlchemyStore(f"sqlite:///{draft}", workspace.artifacts.as_uri())  # type: ignore[no-untyped-call]
+    store.create_experiment(EXPERIMENT, artifact_location=workspace.artifacts.as_uri())
+    store.engine.dispose()
+    with draft.open("rb") as stream:
+        os.fsync(stream.fileno())
+    draft.replace(path)
+    fsync_directory(path.parent)
 
 
 @contextmanager
@@ -155,10 +208,15 @@ def store_lock(workspace: Workspace, name: str) -> Iterator[None]:
     """Wait for, then hold, the lock `var/mlflow-<name>.lock`."""
     import fcntl
 
-    workspace.var.mkdir(parents=True, exist_ok=True)
-    with (workspace.var / f"mlflow-{name}.lock").open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+    path = workspace.var / f"mlflow-{name}.lock"
+    while True:
+        workspace.var.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            # A restore may have put another var/ in the place of the one whose lock was waited for.
+            if path.exists() and os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                yield
+                return
 
 
 def run_of(workspace: Workspace, recipe: str, key: str, params: Mapping[str, Any] | None = None) -> str:
@@ -188,6 +246,11 @@ def run_of(workspace: Workspace, recipe: str, key: str, params: Mapping[str, Any
         for start in range(0, len(flat), 100):  # MLflow takes at most 100 in one call
             store.log_batch(run_id, params=flat[start : start + 100])
     return run_id
+
+
+def experiment_of(workspace: Workspace, run_id: str) -> str:
+    """Return the id of the experiment that a run belongs to."""
+    return str(client(workspace).get_run(run_id).info.experiment_id)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ import math
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,16 @@ def prepare_run(workspace: Workspace, recipe: Recipe) -> Run:
     """Return the run of a recipe after checking all that can be wrong before work starts."""
     params = recipe_params(workspace, recipe)
     device = choose_device(params.train)
+    digests = digests_of(workspace, recipe, params)
+    return Run(recipe, params, device, digests, workspace.checkpoints(recipe.name) / run_key(digests))
+
+
+def digests_of(workspace: Workspace, recipe: Recipe, params: Params) -> dict[str, str]:
+    """Return what a training of the recipe is made from here, by digest: data, parameters, code and what else begins.
+
+    Raises:
+        ValueError: prepared data, or the networks that it begins with, are missing.
+    """
     digests = {
         "data": _data_digest(workspace, recipe),
         "params": digest_json(training_params(params, recipe.method)),
@@ -110,8 +121,12 @@ def prepare_run(workspace: Workspace, recipe: Recipe) -> Run:
     }
     if begun := warm_start.digest(workspace.warm_start(recipe.warm_start)):
         digests["warm_start"] = begun
-    digests |= METHODS[recipe.method].brings(params)
-    return Run(recipe, params, device, digests, workspace.checkpoints(recipe.name) / digest_json(digests)[:16])
+    return digests | METHODS[recipe.method].brings(params)
+
+
+def run_key(digests: Mapping[str, str]) -> str:
+    """Return the name of a training's state."""
+    return digest_json(dict(digests))[:16]
 
 
 def training_params(params: Params, method: str) -> dict[str, Any]:

@@ -26,6 +26,10 @@ CACHED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _DIGITS = 8
 
 
+class WeightsError(ValueError):
+    """Published weights are not at hand, or another file than params.yaml asks for; the message says what to set."""
+
+
 @dataclass(frozen=True)
 class Found:
     """Local files of published weights; None where there is none."""
@@ -38,12 +42,40 @@ def find_weights(weights: Weights) -> Found:
     """Return the files that params.yaml names, else those in torch's cache.
 
     Raises:
-        ValueError: a named file is not there, or a cached one is not what its name says.
+        WeightsError: a named file is not there, a cached one is not what its name says, or one is not what
+            params.yaml asks for.
     """
-    return Found(find("vgg16", weights.vgg16), find("inception", weights.inception))
+    return Found(
+        find("vgg16", weights.vgg16, weights.vgg16_sha256, "weights.vgg16_sha256"),
+        find("inception", weights.inception, weights.inception_sha256, "weights.inception_sha256"),
+    )
 
 
-def find(kind: str, named: str) -> Path | None:
+def find(kind: str, named: str, wanted: str, key: str) -> Path | None:
+    """Return the file of one kind of weights, if there is one, after checking that it is the one that is wanted.
+
+    What DVC sees of weights is `wanted`: another file is refused until that is changed, which makes stale what was
+    computed through the old one. A machine that has no file is not asked for any.
+
+    Args:
+        kind: a key of `CACHED`.
+        named: the value of `weights.<kind>` in params.yaml.
+        wanted: the file's SHA-256, or how it begins.
+        key: the key of params.yaml that says so.
+
+    Raises:
+        WeightsError: see `find_weights`; or it is another file.
+    """
+    path = locate(kind, named)
+    if path is not None and not sha256(path).startswith(wanted):
+        raise WeightsError(
+            f"{path} is not the file that {key} asks for: its SHA-256 begins with {digest(path)}, not "
+            f"{wanted[:_DIGITS]}; put the other file in its place, or take this one with `atelier weights --pin`"
+        )
+    return path
+
+
+def locate(kind: str, named: str) -> Path | None:
     """Return the file of one kind of weights: `named` if that is not empty, else the one in torch's cache, if any.
 
     Args:
@@ -51,16 +83,16 @@ def find(kind: str, named: str) -> Path | None:
         named: the value of `weights.<kind>` in params.yaml.
 
     Raises:
-        ValueError: see `find_weights`.
+        WeightsError: see `find_weights`.
     """
     if named:
         path = Path(named).expanduser()
         if not path.is_file():
-            raise ValueError(f"weights.{kind} is {named!r}, which is no file; correct the path, or empty it")
+            raise WeightsError(f"weights.{kind} is {named!r}, which is no file; correct the path, or empty it")
         return path
     cached = next((cache() / name for name in CACHED[kind] if (cache() / name).is_file()), None)
     if cached is not None and digest(cached) != cached.stem.rpartition("-")[2]:
-        raise ValueError(
+        raise WeightsError(
             f"{cached} is not what its name says: its SHA-256 begins with {digest(cached)} (a download that was cut "
             f"short?); delete it, or name another file as weights.{kind}"
         )
@@ -74,15 +106,20 @@ def cache() -> Path:
 
 def digest(path: Path) -> str:
     """Return the first 8 hexadecimal digits of a file's SHA-256."""
+    return sha256(path)[:_DIGITS]
+
+
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256, 64 hexadecimal digits."""
     status = path.stat()
-    return _digest(path, status.st_size, status.st_mtime_ns)
+    return _sha256(path, status.st_size, status.st_mtime_ns)
 
 
 @functools.cache
-def _digest(path: Path, size: int, changed: int) -> str:
+def _sha256(path: Path, size: int, changed: int) -> str:
     """Half a gigabyte is read once: size and time tell whether it is another file."""
     del size, changed
-    return sha256_file(path)[:_DIGITS]
+    return sha256_file(path)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

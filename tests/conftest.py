@@ -170,6 +170,33 @@ def new_workspace(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path
     return make
 
 
+@pytest.fixture(scope="session")
+def built(new_workspace: Callable[[], Path]) -> Path:
+    """A workspace whose first retrain is done: one style, `ink`, version 1, committed and tagged. Copy it."""
+    from tests.flows.studio import command, drop
+
+    root = new_workspace()
+    drop(root, "photos", 0, 12)
+    drop(root, "ink", 0, 8)
+    done = command(root, "flows.retrain")
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture
+def studio(built: Path, tmp_path: Path) -> Path:
+    """A copy of the workspace `built`, of the test's own."""
+    target = tmp_path / "studio"
+    subprocess.run(["cp", "-a", str(built), str(target)], check=True)
+    from pipeline.databases import move_paths
+    from pipeline.workspace import Workspace
+
+    there, here = Workspace(built).artifacts, Workspace(target).artifacts
+    for old, new in ((there.as_uri(), here.as_uri()), (str(there), str(here))):
+        move_paths(here.parent / "mlflow.db", old, new)
+    return target
+
+
 @pytest.fixture
 def workspace(new_workspace: Callable[[], Path]) -> Path:
     """A workspace of the test's own: the checkout's files, a git and DVC repository, the smoke preset."""

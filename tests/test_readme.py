@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/operations.md", "docs/serving.md", "docs/using.md")
 # Run by other tests or by whoever runs these: the demo by tests/pipeline/test_demo.py, `make test` by CI.
 # The calls of docs/serving.md: by tests/pipeline/serve/test_command.py, against a server that runs.
-ELSEWHERE = ("make demo", "make test", "curl ")
+# Trainings of another machine: by tests/pipeline/sharing/test_adoption.py.
+ELSEWHERE = ("make demo", "make test", "curl ", "rsync ", "ssh ", "atelier adopt ")
 # These serve until they are stopped.
 SERVERS = ("python -m flows.serve", "mlflow ui", "prefect worker start", "atelier vote monet --against",
            "atelier serve", "atelier studio", "mlflow models serve")  # fmt: skip
@@ -26,6 +27,8 @@ STAND_INS = {
     "path/to/other-monets": "samples/styles/ink",
     "path/to/monet": "samples/styles/ink",
     "path/to/safe": "../safe",
+    "path/to/studio.git": "../studio.git",
+    "path/to/store": "../store",
     "path/to/photographs": "samples/photos",
     "path/to/photo.jpg": "samples/photos/photo-000.jpg",
     "3fa8c1d0": "ink",
@@ -39,6 +42,7 @@ BEFORE = {
     ],
     "atelier stylize path": ["atelier promote monet 1 --reason 'smoke training cannot pass the gate'"],
     "atelier hold monet": ["sed -i 's/^seed: .*/seed: 21/' params.yaml", "atelier retrain monet"],
+    "atelier accept-code monet": ["echo '# a comment' >> pipeline/train.py"],
     "atelier rollback monet": ["atelier promote monet 2 --reason 'another seed'"],
     "atelier registry delete monet": [
         "sed -i 's/^seed: .*/seed: 22/' params.yaml",
@@ -84,7 +88,7 @@ def test_a_module_command_is_a_module_of_this_checkout(command: str) -> None:
 
 
 def _script() -> str:
-    lines = ["set -ex", "trap 'prefect server stop' EXIT"]
+    lines = ["set -ex", "trap 'prefect server stop; atelier down' EXIT"]
     for command in dict.fromkeys(ALL):
         if command.startswith(ELSEWHERE) or command.startswith(". .venv"):
             continue

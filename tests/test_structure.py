@@ -126,6 +126,30 @@ def test_the_import_closure_follows_nested_and_relative_package_imports(tmp_path
     (package / "top.py").write_text("def f():\n    import pipeline.sub\n")
     expected = {"pipeline", "pipeline.top", "pipeline.sub", "pipeline.leaf"}
     assert import_closure("pipeline.top", tmp_path) == expected
+    (package / "sub" / "one.py").write_text("import pipeline.other\n")
+    assert import_closure("pipeline.top", tmp_path) == expected
+    text = "from pkgutil import iter_modules\nfrom pipeline import leaf\nlist(iter_modules(__path__))\n"
+    (package / "sub" / "__init__.py").write_text(text)
+    assert import_closure("pipeline.top", tmp_path) == {*expected, "pipeline.sub.one", "pipeline.other"}
+
+
+def test_parameters_are_no_code_dependencies_in_whatever_modules_they_stand() -> None:
+    assert "pipeline.params.methods.cut" in import_closure("pipeline.train", ROOT)
+    assert not [name for name in stage_files("pipeline.train", ROOT) if name.startswith("pipeline/params")]
+
+
+def test_a_method_is_one_class_one_section_and_one_line() -> None:
+    """Nothing but its own two modules, the registry and the pages that show it names a method's class."""
+    from pipeline.methods import METHODS
+    from pipeline.params.methods import SECTIONS
+
+    assert list(METHODS) == list(SECTIONS)
+    for name, section in SECTIONS.items():
+        assert section.__module__ == f"pipeline.params.methods.{name}"
+    kinds = {each.__name__ for each in METHODS.values()}
+    for path in SOURCES:
+        if path.parent.name != "methods":
+            assert not kinds & set(re.findall(r"\w+Method", path.read_text())), path
 
 
 _BLOCKER = """

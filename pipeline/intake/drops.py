@@ -110,8 +110,14 @@ def target_of(drop: Drop, root: Path) -> Path:
     return path
 
 
-def check_quiet(path: Path, seconds: float) -> None:
+def check_quiet(path: Path, seconds: float, observed: bool = False) -> None:
     """Refuse for now a file that changed less than `seconds` ago.
+
+    Args:
+        path: the file.
+        seconds: how long it must have been as it is.
+        observed: it was looked at twice besides. Then a file whose times are all to come counts as still: the
+            machine's clock was set back after it landed.
 
     Raises:
         StillArriving: it did, or it is gone.
@@ -123,6 +129,8 @@ def check_quiet(path: Path, seconds: float) -> None:
     now = time.time()
     # A camera with a wrong clock leaves times in the future; then the file system's own time of change decides.
     changed = status.st_mtime if status.st_mtime <= now else status.st_ctime
+    if changed > now and observed:
+        return
     if now - changed < seconds:
         raise StillArriving(f"it changed less than {seconds:g} s ago")
 

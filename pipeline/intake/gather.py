@@ -5,7 +5,7 @@ A bounded number of files is under way at once, whatever the folder's size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,6 +19,7 @@ from pipeline.intake.inspection import Finding, Task, inspect
 from pipeline.intake.known import Known
 from pipeline.params import Archives, Ingest
 
+Identities = Mapping[Path, tuple[int, int, int]]  # see `drops.identity`
 _AHEAD = 4  # files a worker: enough that none waits for the next one, few enough for any memory
 _ARRIVING = Finding(None, arriving=True)
 
@@ -52,8 +53,20 @@ class Judged:
 class Gathering:
     """One pass over a folder; use it in a `with` block, which ends its workers."""
 
-    def __init__(self, root: Path, staging: Path, quiet: float, settings: Ingest, known: Known) -> None:
-        """Read files under `root` that have been still for `quiet` seconds; copies go to the folder `staging`."""
+    def __init__(
+        self,
+        root: Path,
+        staging: Path,
+        quiet: float,
+        settings: Ingest,
+        known: Known,
+        before: Identities | None = None,
+    ) -> None:
+        """Read files under `root` that have been still for `quiet` seconds; copies go to the folder `staging`.
+
+        If `before` says how files were a while ago, one that is otherwise now is not still, whatever its times say.
+        """
+        self._before = before
         self._root, self._staging, self._quiet, self._settings, self._known = root, staging, quiet, settings, known
         self._limits = Limits.of(settings)
         self._index = 0
@@ -92,7 +105,7 @@ class Gathering:
                 path = drops.target_of(drop, self._root)
                 self._check_bytes(drop, path)
                 if self._quiet:
-                    drops.check_quiet(path, self._quiet)
+                    self._check_still(drop, path)
                 item = replace(item, path=path, seen=drops.identity(drop.path))
             except Refused as refusal:
                 yield Judged(item, _refused(refusal))
@@ -100,6 +113,11 @@ class Gathering:
                 yield Judged(item, _ARRIVING)
             else:
                 yield from self._members(item) if archives.is_archive(drop.name) else self._looked_up(item)
+
+    def _check_still(self, drop: Drop, path: Path) -> None:
+        drops.check_quiet(path, self._quiet, observed=self._before is not None)
+        if self._before is not None and self._before.get(drop.path) != drops.identity(drop.path):
+            raise StillArriving("it changed since it was first seen")
 
     def _check_bytes(self, drop: Drop, path: Path) -> None:
         """Refuse by its size alone what would fill the disk if it were copied; it stays where it is."""

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import losses
-from pipeline.catalogue import Task
 from pipeline.methods.base import Batch, Losses, Method
 from pipeline.methods.conditions import NOTHING, Condition, Reference
 from pipeline.methods.statistics import Judged, weighted, window
@@ -35,7 +34,7 @@ from pipeline.networks.adain import (
 from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.layers import initialise
 from pipeline.params import Adain, Params
-from pipeline.weights import digest, find, load_tensors
+from pipeline.weights import WeightsError, digest, find, load_tensors
 
 OWN = "own"
 _GAIN = 2**0.5  # keeps a signal's strength through rectified layers (He et al. 2015)
@@ -72,8 +71,7 @@ class AdainMethod(Method):
     directions are the same in each process.
     """
 
-    task: ClassVar[Task] = "stylize"
-    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    name: ClassVar[str] = "adain"
     conditions: tuple[type[Condition], ...] = (Reference,)
 
     def __init__(self, params: Params) -> None:
@@ -220,14 +218,14 @@ def _vgg16(params: Params) -> Path | None:
     """Return the file of VGG16's weights that the parameters ask for.
 
     Raises:
-        ValueError: they must be there, and are not.
+        WeightsError: they must be there, and are not, or they are not those that the parameters ask for.
     """
-    kind = params.adain.encoder.kind
-    found = None if kind == OWN else find("vgg16", params.weights.vgg16)
+    kind, wanted = params.adain.encoder.kind, params.adain.encoder.vgg16_sha256
+    found = None if kind == OWN else find("vgg16", params.weights.vgg16, wanted, "adain.encoder.vgg16_sha256")
     if kind == "vgg16" and found is None:
-        raise ValueError(
+        raise WeightsError(
             "adain.encoder.kind is 'vgg16', but its weights are not at hand: name torchvision's file as "
-            f"weights.vgg16, or set adain.encoder.kind to {OWN}"
+            f"weights.vgg16, or train with adain.encoder.kind: {OWN}"
         )
     return found
 

@@ -13,10 +13,13 @@ from torch._functorch import config as functorch
 
 from pipeline.catalogue import Task, require_task
 from pipeline.distributed import ALONE, Team
-from pipeline.methods.conditions import NOTHING, Condition, NoCondition
+from pipeline.methods.conditions import NOTHING as NOTHING  # these two are every method's
+from pipeline.methods.conditions import Condition as Condition
+from pipeline.methods.conditions import NoCondition
 from pipeline.networks.latent import LatentGenerator
 from pipeline.networks.layers import shrink
 from pipeline.params import Params
+from pipeline.params.methods import SECTIONS
 
 Losses = dict[str, dict[str, Tensor]]
 
@@ -47,6 +50,9 @@ class Method(ABC):
     has `damage` and `restore`.
     """
 
+    name: ClassVar[str]
+    """Its own, and that of its section of params.yaml, whose facts say `task` and `photographs`."""
+
     task: ClassVar[Task]
     """What the trained model is for."""
 
@@ -62,7 +68,7 @@ class Method(ABC):
     players: dict[str, tuple[str, ...]]
     """Player -> the networks whose parameters it trains."""
 
-    averaged: ClassVar[tuple[str, ...]]
+    averaged: ClassVar[tuple[str, ...]] = ("generator",)
     """Networks of which the loop keeps a moving average, to be packaged; that of `generator` is watched."""
 
     warmup_steps: int = 0
@@ -83,6 +89,13 @@ class Method(ABC):
 
     team: Team = ALONE
     """Who takes the same steps beside this process; the trainer tells."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Take from the facts of a method what they say already."""
+        super().__init_subclass__(**arguments)
+        section = SECTIONS.get(cls.__dict__.get("name", ""))
+        if section is not None:
+            cls.task, cls.photographs = section.facts.task, section.facts.photographs
 
     @abstractmethod
     def __init__(self, params: Params) -> None:

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline import losses
-from pipeline.catalogue import Task
 from pipeline.devices import to_device
 from pipeline.methods.base import Batch, Losses, Method
 from pipeline.methods.conditions import NOTHING, Condition
@@ -68,8 +67,7 @@ class CutMethod(Method):
     images: each process has only its own.
     """
 
-    task: ClassVar[Task] = "stylize"
-    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    name: ClassVar[str] = "cut"
 
     def __init__(self, params: Params) -> None:
         """Build generator, patch heads and discriminator."""
@@ -188,6 +186,8 @@ class FastCutMethod(CutMethod):
     No identity loss, hence half the images; a PatchNCE ten times as heavy instead; and mirrored images in half of
     the steps, since the encoder must then find the same features where the picture faces the other way.
     """
+
+    name: ClassVar[str] = "fastcut"
 
     @staticmethod
     def settings(params: Params) -> Cut:

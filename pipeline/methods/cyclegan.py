@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import losses
-from pipeline.catalogue import Task
 from pipeline.methods.base import Batch, Losses, Method
 from pipeline.methods.conditions import NOTHING, Condition, Direction, NoCondition
 from pipeline.methods.pool import ImagePool
@@ -35,7 +34,7 @@ class CycleGanMethod(Method):
     process alone.
     """
 
-    task: ClassVar[Task] = "stylize"
+    name: ClassVar[str] = "cyclegan"
     averaged: ClassVar[tuple[str, ...]] = ("generator", "reverse")
     conditions: tuple[type[Condition], ...] = (NoCondition, Direction)
 

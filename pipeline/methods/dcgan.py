@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from pipeline import losses
-from pipeline.catalogue import Task
 from pipeline.methods.base import Batch, Losses, Method
 from pipeline.methods.conditions import NOTHING, Condition
 from pipeline.methods.statistics import plain_statistics, plain_window, weighted
@@ -25,9 +24,7 @@ class DcganMethod(Method):
     sees only its own half, and for texture, palette and contrast, which sort what is in the batch.
     """
 
-    task: ClassVar[Task] = "generate"
-    photographs: ClassVar[bool] = False
-    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    name: ClassVar[str] = "dcgan"
 
     def __init__(self, params: Params) -> None:
         """Build generator and discriminator."""

@@ -24,6 +24,7 @@ class InfoganMethod(DcganMethod):
     share, and Q, are one player's; both players minimise lambda times -E[log Q(c|x)], as in the authors' code.
     """
 
+    name: ClassVar[str] = "infogan"
     averaged: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
     conditions: tuple[type[Condition], ...] = (NoCondition, Code)
     generator: InfoganGenerator

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline import losses
-from pipeline.catalogue import Task
 from pipeline.damage.dice import Dice
 from pipeline.damage.draw import Damaged, any_grade, damage
 from pipeline.devices import to_device
@@ -33,9 +32,7 @@ class Pix2PixMethod(Method):
     sees only its own half, and for L1 inside of holes, of which each takes the mean of its own.
     """
 
-    task: ClassVar[Task] = "restore"
-    photographs: ClassVar[bool] = False
-    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    name: ClassVar[str] = "pix2pix"
 
     def __init__(self, params: Params) -> None:
         """Build generator and discriminator."""

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import losses
-from pipeline.catalogue import Task
 from pipeline.devices import to_device
 from pipeline.methods.ada import Augmenter
 from pipeline.methods.base import Batch, Losses, Method
@@ -31,9 +30,7 @@ class Stylegan2Method(Method):
     a batch is a multiple of the group whose deviation the discriminator sees, and even.
     """
 
-    task: ClassVar[Task] = "generate"
-    photographs: ClassVar[bool] = False
-    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    name: ClassVar[str] = "stylegan2"
 
     def __init__(self, params: Params) -> None:
         """Build generator and discriminator, and the state of augmentation and path length."""

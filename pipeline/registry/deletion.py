@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.registry import journal, store
+from pipeline.registry import journal, record, store
+from pipeline.registry.named import naming
 from pipeline.registry.names import RegistryError
 from pipeline.registry.settling import changing
 from pipeline.registry.steps import complete_deletion
@@ -17,8 +18,7 @@ def delete(workspace: Workspace, name: str, number: int, reason: str, by: str) -
     """
     with changing(workspace, name) as registry:
         aliases = store.aliases(registry, name)
-        named = sorted(alias for alias, at in aliases.items() if at == number)
-        if named:
+        if named := naming(registry, record.read(workspace), name, number):
             raise RegistryError(
                 f"{name} version {number} is the {' and '.join(named)}, and what an alias names is not deleted; "
                 f"promote another version first (`atelier promote {name} VERSION --reason ...`)"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.registry import checksums, journal, record, store
-from pipeline.registry.names import CHAMPION, RegistryError
+from pipeline.registry.names import CHAMPION, LASTING, RegistryError
 from pipeline.registry.record import Known, Record
-from pipeline.registry.restore import LASTING, deleted_by_hand
+from pipeline.registry.restore import deleted_by_hand
 from pipeline.tracking import client
 from pipeline.workspace import Workspace
 

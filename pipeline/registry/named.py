@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.registry import record, store
+from pipeline.registry.names import LASTING
 from pipeline.registry.record import Record
 from pipeline.tracking import client, trainings
 from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,12 @@ def holdings(workspace: Workspace) -> Holdings:
     """
     if not store.has_registry(workspace) and store.lost(workspace) is None:
         return Holdings((), {}, ())
-    registry = store.opened(workspace)
+    registry, known = store.opened(workspace), record.read(workspace)
     versions = tuple(
         Holding(
             name,
             int(one.version),
-            tuple(sorted(alias for alias, at in store.aliases(registry, name).items() if at == int(one.version))),
+            naming(registry, known, name, int(one.version)),
             dict(one.tags),
             str(one.run_id or ""),
             store.model_folder(registry, name, int(one.version)),
@@ -64,7 +69,14 @@ def holdings(workspace: Workspace) -> Holdings:
         for one in store.versions(registry, name)
     )
     runs = {each.run: (each.recipe, each.key, each.began) for each in trainings(workspace)}
-    return Holdings(versions, runs, tuple(_strays(workspace, versions, record.read(workspace))))
+    return Holdings(versions, runs, tuple(_strays(workspace, versions, known)))
+
+
+def naming(registry: MlflowClient, known: Record, name: str, number: int) -> tuple[str, ...]:
+    """Return the aliases that name a version, sorted: the registry's, and what was decided and taken away by hand."""
+    named = {alias for alias, at in store.aliases(registry, name).items() if at == number}
+    decided = known.aliases.get(name, {})
+    return tuple(sorted(named | {alias for alias in LASTING if decided.get(alias) == number}))
 
 
 def drop_run(workspace: Workspace, run: str) -> None:

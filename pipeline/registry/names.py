@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 CHAMPION, CHALLENGER, PREVIOUS, ANCHOR = "champion", "challenger", "previous", "anchor"
+LASTING = (CHAMPION, PREVIOUS, ANCHOR)  # what was decided; a challenger may go
 # Tags that bar a version from promotion by the gate until a person promotes it: why it was taken back, or held.
 ROLLED_BACK, HELD = "rolled_back", "held"
 _BARS: Mapping[str, str] = MappingProxyType({ROLLED_BACK: "was rolled back", HELD: "is held"})

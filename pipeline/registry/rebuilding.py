@@ -21,7 +21,7 @@ from pipeline.registry.names import SETTLER, RegistryError
 from pipeline.registry.record import Known
 from pipeline.registry.settling import settle_all
 from pipeline.terminal import capture
-from pipeline.tracking import client, run_of
+from pipeline.tracking import answering, client, run_of
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def rebuild(workspace: Workspace) -> list[str]:
         RegistryError: a version's package is nowhere to be had whole; all others were rebuilt.
         ValueError: a process has the damaged database open.
     """
-    with store.locked(workspace):
+    with answering(workspace), store.locked(workspace):
         said = _set_aside(workspace)
         registry = client(workspace)
         known = record.read(workspace)

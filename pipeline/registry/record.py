@@ -62,7 +62,8 @@ def replay(operations: Iterable[Operation]) -> Record:
             continue
         number = operation.version
         if operation.action in _MADE:
-            assert number is not None
+            if number is None or "package" not in operation.entry:
+                continue  # its other lines were damaged; `journal.damaged_lines` tells of that
             _add(record, operation, number)
         elif operation.action == "delete" and number is not None:
             record.versions.pop((operation.name, number), None)

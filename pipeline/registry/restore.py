@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.registry import checksums, journal, record, store
 from pipeline.registry.change import Change, apply
-from pipeline.registry.names import ANCHOR, CHAMPION, PREVIOUS, SETTLER
+from pipeline.registry.names import LASTING, SETTLER
 from pipeline.registry.record import Known, Record
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-LASTING = (CHAMPION, PREVIOUS, ANCHOR)  # a challenger may go
 
 
 def deleted_by_hand(registry: MlflowClient, known: Record) -> list[Known]:

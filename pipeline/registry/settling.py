@@ -13,6 +13,7 @@ from pipeline.registry.names import CHAMPION, HELD, RegistryError, RegistryLostE
 from pipeline.registry.restore import restore_deleted
 from pipeline.registry.steps import finish_deletion, finish_registration
 from pipeline.registry.trial import try_out
+from pipeline.tracking import answering
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ def changing(workspace: Workspace, name: str | None = None) -> Iterator[MlflowCl
 
     Raises:
         RegistryLostError: the database is missing or damaged, or lacks a model that the journal tells of.
+        StoreError: the database does not answer; what had begun is settled by the next change.
     """
-    with store.locked(workspace):
+    with answering(workspace), store.locked(workspace):
         registry = store.opened(workspace)
         settle_all(workspace, registry)
         if name in record.read(workspace).names and not store.exists(registry, name or ""):
@@ -49,7 +51,7 @@ def settle(workspace: Workspace) -> list[str]:
     """
     if not store.has_registry(workspace) and store.lost(workspace) is None:
         return []
-    with store.locked(workspace):
+    with answering(workspace), store.locked(workspace):
         return settle_all(workspace, store.opened(workspace))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.registry import journal, record, store
 from pipeline.registry.change import Change, apply
 from pipeline.registry.journal import Operation, Writing
+from pipeline.registry.named import naming
 from pipeline.registry.names import CHALLENGER
 from pipeline.workspace import Workspace
 
@@ -94,7 +95,7 @@ def finish_deletion(workspace: Workspace, registry: MlflowClient, operation: Ope
     number, name = operation.version, operation.name
     assert number is not None
     writing = journal.resume(workspace, operation)
-    if store.exists(registry, name) and number in store.aliases(registry, name).values():
+    if store.exists(registry, name) and naming(registry, record.read(workspace), name, number):
         writing.note(journal.ABANDONED, why="an alias names it")
         return f"deleting {name} version {number} was cut short, and is not done: an alias names it"
     complete_deletion(workspace, registry, writing, name, number, str(operation.entry["model"]))

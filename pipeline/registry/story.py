@@ -72,13 +72,14 @@ def _events(operation: Operation) -> Iterator[Event]:
     if operation.action == "register":
         tags: Mapping[str, str] = entry.get("tags", {})
         commit = f"from commit {tags['git_commit'][:12]}" if tags.get("git_commit", "none") != "none" else ""
-        yield event("registered", "; ".join(filter(None, (f"package {entry['package'][:12]}", commit))))
+        package = str(entry.get("package", "unknown"))[:12]
+        yield event("registered", "; ".join(filter(None, (f"package {package}", commit))))
         if "verdict" in tags and not suffix:
             yield event(tags["verdict"], tags.get("verdict_sentence", ""), "gate")
     elif operation.action == "judge":
         yield event(str(entry.get("verdict", "judged")), str(entry.get("verdict_sentence", "")))
     elif operation.action == "rollback":
-        yield event("rolled back", f"from version {entry['from']}: {why}")
+        yield event("rolled back", f"from version {entry.get('from', 'unknown')}: {why}")
     elif operation.action not in _PASSED_OVER:
         yield event(_SAID[operation.action], why)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.registry import checksums, record
 from pipeline.registry.names import RegistryError, Version
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
     from torch import nn
 
 _WIDTH, _HEIGHT = 67, 45  # px of the picture it is tried on; no multiple of anything, as pictures are
@@ -35,24 +36,31 @@ def try_out(workspace: Workspace, version: Version) -> None:
 
     try:
         task = task_of(read_config(version.directory))
-        _TRIALS.get(task, _load)(version.directory, version.package)
+        _TRIALS[task](version.directory, version.package)
     except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
         raise RegistryError(f"{what} cannot be used: {error}") from error
 
 
 def _stylize(package: Path, digest: str) -> None:
-    import numpy as np
-    from PIL import Image
-
     from pipeline.inference import Stylizer
+    from pipeline.referring import alone
 
     stylizer = Stylizer.load(package, expected=digest)
     _check_weights(stylizer.network)
-    across, down = np.meshgrid(np.linspace(0, 255, _WIDTH), np.linspace(0, 255, _HEIGHT))
-    picture = Image.fromarray(np.stack([across, down, (across + down) / 2], axis=-1).astype(np.uint8))
-    painted = stylizer(picture)
-    if painted.size != picture.size or painted.mode != "RGB":
-        raise ValueError(f"it made {painted.mode} {painted.size} of a picture of {picture.size} px")
+    picture = _picture()
+    _check_size(alone(stylizer)(picture), picture.size)  # one that takes references paints after its own
+
+
+def _restore(package: Path, digest: str) -> None:
+    from PIL import Image
+
+    from pipeline.restoration import Restorer
+
+    restorer = Restorer.load(package, expected=digest)
+    _check_weights(restorer.network)
+    picture = _picture()
+    lost = Image.new("L", picture.size, 255) if restorer.masked else None
+    _check_size(restorer(picture, lost), (restorer.scale * _WIDTH, restorer.scale * _HEIGHT))
 
 
 def _generate(package: Path, digest: str) -> None:
@@ -61,23 +69,28 @@ def _generate(package: Path, digest: str) -> None:
     sampler = Sampler.load(package, expected=digest)
     _check_weights(sampler.network)
     for image in sampler([0]):
-        if image.size != (sampler.side, sampler.side):
-            raise ValueError(f"it made {image.size} px where {sampler.side} were wanted")
+        _check_size(image, (sampler.side, sampler.side))
 
 
-def _load(package: Path, digest: str) -> None:
-    """Try a package of any other task: verified, and its network built and filled."""
-    from pipeline.inference import load_network, read_config
+def _picture() -> Picture:
+    import numpy as np
+    from PIL import Image
 
-    checksums.verify(package, digest)
-    config: dict[str, Any] = read_config(package)
-    _check_weights(load_network(package, config))
+    across, down = np.meshgrid(np.linspace(0, 255, _WIDTH), np.linspace(0, 255, _HEIGHT))
+    return Image.fromarray(np.stack([across, down, (across + down) / 2], axis=-1).astype(np.uint8))
+
+
+def _check_size(made: Picture, wanted: tuple[int, int]) -> None:
+    if made.size != wanted or made.mode != "RGB":
+        raise ValueError(f"it made {made.mode} of {made.size} px where {wanted} were wanted")
 
 
 def _check_weights(network: nn.Module) -> None:
-    for name, weight in network.named_parameters():
-        if not weight.isfinite().all():
+    for name, weight in network.state_dict().items():  # running averages of normalisation too
+        if weight.is_floating_point() and not weight.isfinite().all():
             raise ValueError(f"its weight {name} is not finite")
 
 
-_TRIALS: Mapping[str, Callable[[Path, str], None]] = MappingProxyType({"stylize": _stylize, "generate": _generate})
+_TRIALS: Mapping[str, Callable[[Path, str], None]] = MappingProxyType(
+    {"stylize": _stylize, "generate": _generate, "restore": _restore}
+)

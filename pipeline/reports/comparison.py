@@ -167,7 +167,8 @@ def write_restored(
 ) -> dict[str, Any]:
     """Fill `folder` as `write` does, for two models that restore: what each makes of the same damage.
 
-    The damage is what the second was trained on.
+    The damage is what the second was trained on, and what the first was, where that is another: `differences` are of
+    the mean over all grades, and `grades` has those of each grade alone.
 
     Raises:
         ValueError: too few artworks, or models that undo different damage.
@@ -178,8 +179,9 @@ def write_restored(
             f"{first.label} was trained for {theirs.task} x {theirs.scale}, {second.label} for {wear.task} x "
             f"{wear.scale}: their figures cannot be held against each other; promote by hand, with `atelier promote`"
         )
-    workshop = Workshop.of(artworks, wear)
-    figures, differences = compare_restorers(second.restorer, first.restorer, workshop, settings)
+    workshop = Workshop.of(artworks, wear).joined(theirs, first.label)
+    found_of = compare_restorers(second.restorer, first.restorer, workshop, settings)
+    grades, pair = tuple(workshop.specimens), f"{first.key} - {second.key}"
     found = {
         "format": 1,
         "task": "restore",
@@ -188,13 +190,14 @@ def write_restored(
         first.key: first.restorer.digest,
         second.key: second.restorer.digest,
         "counts": {"paintings": len(artworks)},
-        "metrics": figures,
-        "differences": {f"{first.key} - {second.key}": differences},
+        "metrics": found_of.metrics,
+        "differences": {pair: found_of.differences},
+        "grades": {grade: {"differences": {pair: alone}} for grade, alone in found_of.grades.items()},
     }
     with staged_directory(folder) as staged:
         works = []
         for number, view in enumerate(workshop.artworks[:SHOWN]):
-            grade = wear.grades[number % len(wear.grades)]
+            grade = grades[number % len(grades)]
             left = workshop.specimens[grade][number]
             pictures = {
                 "photograph": as_given(left, view.pixels),

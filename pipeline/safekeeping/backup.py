@@ -62,6 +62,7 @@ def backup(workspace: Workspace, folder: Path, packages: bool = True) -> Backup:
     if not workspace.var.is_dir():
         raise ValueError(f"{workspace.var} is not there yet: there is nothing to back up before the first retrain")
     with store_lock(workspace, "registry"), staged_directory(folder.absolute()) as staging:
+        _sweep(workspace, folder.absolute(), staging)
         require_free_space(staging, _size(workspace, packages), "the backup")
         _copy_databases(workspace, staging / STATE)
         for relative in state_files(workspace, packages):
@@ -96,6 +97,14 @@ def check(folder: Path) -> Contents:
         if f"{STATE}/{name}" in contents.files and (why := databases.damage(folder / STATE / name)) is not None:
             raise ValueError(f"the backup {folder} is not whole: {STATE}/{name} {why}; use another one")
     return contents
+
+
+def _sweep(workspace: Workspace, folder: Path, staging: Path) -> None:
+    """Remove what backups that were killed had begun; the registry's lock keeps others that live away."""
+    ours = folder.parent == workspace.root / "backups"
+    for left in folder.parent.glob(".*.*.tmp" if ours else f".{folder.name}.*.tmp"):
+        if left != staging and (left / STATE).is_dir():
+            shutil.rmtree(left)
 
 
 def _copy_databases(workspace: Workspace, target: Path) -> None:

@@ -16,7 +16,7 @@ STATE, INPUTS = "var", "workspace"  # folders of a backup: what replaces var/, w
 DATABASES = ("mlflow.db", "prefect/prefect.db")
 PACKAGES = "mlartifacts"
 # Of var/: all but the databases, which are copied in their own way, and what a machine makes for itself.
-_LEFT_OUT = ("logs", "prefect", "locks", *(Path(name).name for name in DATABASES))
+_LEFT_OUT = ("logs", "prefect", "locks", "backups", "services.json", *(Path(name).name for name in DATABASES))
 _NO_STATE = (".lock", ".tmp", ".pid", "-journal", "-wal", "-shm")
 
 

@@ -93,7 +93,7 @@ def _add_state(app: FastAPI, service: Service, workspace: Workspace) -> None:
             trainings=state.trainings(workspace, time.time()),
             last=state.last_retrain(workspace),
             decisions=state.decisions(workspace),
-            links=state.links(service.settings),
+            links=state.links(service.settings, workspace),
             models=list(service.shelf.models.values()),
             problems=service.shelf.problems,
             painted=service.figures.painted(),

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline import services
 from pipeline.files import read_json
 from pipeline.manifest import Entry, counts, read_manifest
 from pipeline.params import Serve
+from pipeline.process import held
 from pipeline.workspace import PHOTOS, Workspace
 
 _NEWEST = 3  # images of a collection that are named
@@ -92,12 +94,7 @@ def _landed(workspace: Workspace, name: str, entries: list[Entry]) -> Landed:
 
 def running(workspace: Workspace) -> bool:
     """Return whether a retrain holds the workspace's lock; looking does not stand in its way."""
-    try:
-        place = (workspace.var / "retrain.lock").stat()
-        locks = Path("/proc/locks").read_text().splitlines()
-    except OSError:
-        return False
-    return any(f":{place.st_ino}" in line and " FLOCK " in line for line in locks)
+    return held(workspace.var / "retrain.lock")
 
 
 def trainings(workspace: Workspace, now: float, recent: float = 600.0) -> list[Training]:
@@ -146,17 +143,16 @@ def _told(lines: Iterable[Mapping[str, Any]]) -> Iterator[Decision]:
             yield Decision(_moment(str(line.get("time", ""))), what, why, "the gate" if by == "gate" else by)
 
 
-def links(settings: Serve) -> list[Link]:
-    """Return where Prefect and MLflow have their pages, and whether they are there."""
-    here = settings.mlflow.rpartition(":")[2]
+def links(settings: Serve, workspace: Workspace) -> list[Link]:
+    """Return where Prefect and MLflow have their pages, and whether they are there.
+
+    Those that `atelier up` keeps, or else those that the settings name.
+    """
+    prefect = services.prefect_url(workspace) or settings.prefect
+    mlflow = services.mlflow_url(workspace) or settings.mlflow
     return [
-        Link("Prefect", settings.prefect, _answers(settings.prefect), "prefect server start"),
-        Link(
-            "MLflow",
-            settings.mlflow,
-            _answers(settings.mlflow),
-            f"mlflow ui --backend-store-uri sqlite:///var/mlflow.db --port {here}",
-        ),
+        Link("Prefect", prefect, _answers(prefect), "atelier up"),
+        Link("MLflow", mlflow, _answers(mlflow), "atelier up"),
     ]
 
 

@@ -21,6 +21,7 @@ SETTINGS = Gate(
     mode="not_worse",
     min_gap_closed=0.2,
     min_structure=0.55,
+    max_flicker=4.0,
     min_spread=0.5,
     seed_noise=SeedNoise(style=0.02, texture=0.012, structure=0.02, psnr=0.1, ssim=0.003),
     min_photographs=8,

@@ -152,6 +152,9 @@ def test_prefect_shows_stages_progress_and_verdict(studio: Studio) -> None:
     ]  # fmt: skip
     assert {"verdict-ink", "report-ink", "training-ink", "retrain"} <= set(artifacts)
     assert {"quality-photos", "quality-ink", "quality-oil"} <= set(artifacts)
+    assert {"plan", "pictures-ink", "mlflow-ink", "mlflow-oil"} <= set(artifacts)
+    assert "never built" in artifacts["plan"]
+    assert "/#/experiments/" in artifacts["mlflow-ink"]
     assert "training-set score" in artifacts["quality-ink"]
     assert {"build ink", "judge ink", "register ink", "build oil"} <= tasks
 
@@ -310,3 +313,20 @@ def test_a_recipe_begins_with_a_version_of_another(studio: Studio, retrain: Call
     missing = command(studio.root, "pipeline.cli", "warm-start", "oil", "--from", "inc")
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
     assert "no folder of warm/; there are ink-v1, none" in missing.stderr
+
+
+def test_a_recipe_waits_for_enough_new_artworks_unless_it_is_asked_for(
+    studio: Studio, retrain: Callable[..., dict[str, Any]]
+) -> None:
+    text = (studio.root / "params.yaml").read_text()
+    (studio.root / "params.yaml").write_text(text.replace("min_new_artworks: 1 ", "min_new_artworks: 3 "))
+    drop(studio.root, "oil", 8, 1)
+    built = registry.verify(studio.workspace.package("oil"))
+    result = retrain()["oil"]
+    assert (result["state"], "1 new picture of 3" in result["why"]) == ("waiting", True)
+    assert registry.verify(studio.workspace.package("oil")) == built
+    planned = command(studio.root, "pipeline.cli", "plan", "--json")
+    assert {each["recipe"]: each["due"]["state"] for each in json.loads(planned.stdout)}["oil"] == "waits"
+    assert states(retrain("oil"), "oil")[3] == "done"
+    drop(studio.root, "oil", 9, 3)
+    assert states(retrain(), "oil")[3] == "done"

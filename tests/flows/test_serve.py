@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.up.slots import DEPLOYMENTS
 from tests.flows.studio import command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,8 +57,9 @@ def test_the_served_cron_deployment_gets_scheduled_runs(workspace: Path, prefect
         os.killpg(served.pid, signal.SIGKILL)
         served.wait()
     assert all("T03:00:00" in run["expected_start_time"] for run in runs)  # the cron of params.yaml
-    assert set(deployments) == {"retrain", "watch", "promote", "rollback"}
+    assert set(deployments) == set(DEPLOYMENTS)
     for each in deployments.values():
+        assert each["enforce_parameter_schema"]
         assert each["description"]
         assert each["tags"] == ["style-atelier"]
     options = deployments["retrain"]["concurrency_options"]
@@ -79,6 +81,36 @@ def test_a_server_that_does_not_answer_is_named() -> None:
 
     with pytest.raises(ValueError, match=r"127\.0\.0\.1:9/api.*prefect server start"):
         _await_server("http://127.0.0.1:9/api", patience=0.1)
+
+
+@pytest.mark.slow
+def test_the_work_pool_variant_is_taken_by_a_server(workspace: Path, prefect_server: str) -> None:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PREFECT_API_URL": prefect_server,
+        "PYTHONPATH": str(workspace),
+        "ATELIER_WORKSPACE": str(workspace),
+    }
+    for line in ("work-pool create atelier --type process", "--no-prompt deploy --all"):
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", *line.split()],
+            cwd=workspace,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    found = post(f"{prefect_server}/deployments/filter", {"deployments": {"work_queue_name": {"any_": ["default"]}}})
+    pooled = {each["name"]: each for each in found if each["work_pool_name"] == "atelier"}
+    assert set(pooled) == set(DEPLOYMENTS)
+    assert {name for name, each in pooled.items() if each["schedules"]} == {
+        "retrain",
+        "watch",
+        "evaluate-champion",
+        "prune",
+    }
 
 
 def test_the_work_pool_variant_names_flows_that_exist() -> None:

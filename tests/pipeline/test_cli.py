@@ -55,8 +55,9 @@ def _plain(text: str) -> str:
 def test_there_are_the_commands_that_were_promised() -> None:
     promised = (
         "ingest fetch remove report plan retrain promote hold rollback status stylize generate repair methods "
-        "evaluate export compare judge vote explain calibrate doctor preset samples warm-start "
-        "history backup restore prune serve studio"
+        "evaluate export compare judge vote explain calibrate doctor preset samples warm-start weights "
+        "history backup restore prune serve studio up down upgrade "
+        "publish reproduce adopt accept-code"
     )
     assert sorted(promised.split()) == COMMANDS
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,19 +17,21 @@ from pipeline import gate
 from pipeline.gate import MOST_COPIED, Rule, Verdict, judge
 from pipeline.metrics import REGISTRY
 from pipeline.metrics.memorisation import COPY
-from pipeline.params import Gate, SeedNoise
+from pipeline.params import Gate, SeedNoise, load_params
 from tests.pipeline.scoresheets import JUDGE, PAIRS, Tree, changed, figure, good, with_differences
+from tests.pipeline.training import ROOT
 
 SETTINGS = Gate(
     mode="not_worse",
     min_gap_closed=0.2,
     min_structure=0.55,
+    max_flicker=4.0,
     min_spread=0.5,
     seed_noise=SeedNoise(style=0.02, texture=0.012, structure=0.02, psnr=0.1, ssim=0.003),
     min_photographs=8,
     min_paintings=5,
 )
-RULES = ["style", "texture", "structure", "judge", "palette", "copies", "sane", "reference", "champion"]
+RULES = ["style", "texture", "structure", "judge", "palette", "flicker", "copies", "sane", "reference", "champion"]
 
 
 def rival(style: Tree | None = None, texture: Tree | None = None, structure: Tree | None = None) -> Tree:
@@ -57,6 +60,40 @@ def test_a_good_first_model_is_accepted_and_told_why() -> None:
     assert [rule.name for rule in verdict.rules] == RULES
     assert "no champion yet" in verdict.rules[-1].sentence
     assert all(rule.sentence.endswith(".") for rule in verdict.rules)
+
+
+@pytest.mark.parametrize(("value", "passed"), [(0.0, True), (4.0, True), (4.01, False), (7.2, False)])
+def test_paint_that_flickers_is_refused_however_good_all_else_is(value: float, passed: bool) -> None:
+    verdict = judge(changed(good(), {"temporal/flicker": value}), None, SETTINGS)
+    assert failed(verdict) == ([] if passed else ["flicker"])
+    assert f"{value:.2f} L units; at most 4 are allowed" in rule(
+        changed(good(), {"temporal/flicker": value}), "flicker"
+    ).sentence
+
+
+def test_flicker_that_was_not_measured_is_refused() -> None:
+    metrics = good()
+    del metrics["metrics"]["temporal/flicker"]
+    assert set(failed(judge(metrics, None, SETTINGS))) == {"flicker", "sane"}
+
+
+def test_the_bound_of_flicker_lies_between_what_was_measured_of_paint_and_of_a_weave() -> None:
+    """The figures that it was set by: every row of the ablation and every rung of the ladder that is no cheat."""
+    bound = load_params(ROOT / "params.yaml").gate.max_flicker
+    paint, weave = [], []
+    for line in (ROOT / "benchmarks" / "results" / "ablation.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) == 9 and re.fullmatch(r"[\d.]+", cells[7]):
+            (weave if cells[0] == "no skip" else paint).append(float(cells[7]))
+    for line in (ROOT / "benchmarks" / "results" / "ladder.md").read_text().splitlines():
+        if line.startswith("| temporal/flicker ↓"):
+            rungs = line.split("|")[2:-1]  # model, early, controls, photograph, blurred; cheats
+            paint += [float(value) for value in rungs[1:7]]
+            weave += [float(value) for value in rungs[7:]]
+    assert len(paint) >= 40
+    assert len(weave) >= 12
+    assert 2 * max(paint) < bound
+    assert bound < 0.75 * min(weave)
 
 
 def test_a_verdict_is_plain_values() -> None:

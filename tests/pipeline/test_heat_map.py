@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pipeline import discriminators, explain, losses, train
 from pipeline.colour import pixels_to_lab
+from pipeline.files import read_json, write_json
 from pipeline.heat_map import FALSE, REAL, HeatMap, centres, heat_map, limit_of, overlay
 from pipeline.image_files import Refused
 from pipeline.images import ACCEPTED
@@ -22,6 +23,7 @@ from pipeline.networks.dcgan import DcganDiscriminator
 from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.layers import shrink
 from pipeline.params import load_params
+from pipeline.presets import apply_changes
 from pipeline.workspace import Workspace
 from tests.pipeline.pictures import texture
 from tests.pipeline.scenes import painting
@@ -243,6 +245,34 @@ def test_other_layers_and_missing_folders_are_told_apart(studio: Workspace, tmp_
     (tmp_path / "config.json").write_text(config.replace('"pool"', '"puddle"'))
     with pytest.raises(ValueError, match=r"do not fit this version's method 'cyclegan'.*puddle"):
         discriminators.of_training(tmp_path, params)
+
+
+@pytest.mark.parametrize("state", ["absent", "another"])
+def test_explain_of_a_model_trained_through_vgg16_says_which_weights_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    workspace = tiny_workspace(tmp_path, "adain", train={"steps": 1}, adain={"warmup_steps": 0})
+    trained = train.main("dots", workspace)
+    record = read_json(trained / "config.json")
+    record["training"]["adain"]["encoder"]["kind"] = "vgg16"  # as a training with the weights at hand leaves it
+    write_json(trained / "config.json", record)
+    if state == "another":
+        (tmp_path / "vgg16.pth").write_bytes(b"not those")
+        apply_changes(workspace.params_file, {"weights": {"vgg16": str(tmp_path / "vgg16.pth")}})
+    texture(3).save(tmp_path / "given.png")
+    with pytest.raises(ValueError, match="was trained through published weights") as raised:
+        explain.explain(
+            workspace, "dots", tmp_path / "given.png", tmp_path / "map.png", ACCEPTED, "discriminator"
+        )
+    said = str(raised.value)
+    assert "do not fit" not in said
+    wanted = {
+        "absent": "name torchvision's file as weights.vgg16",
+        "another": "vgg16.pth is not the file that adain.encoder.vgg16_sha256 asks for",
+    }
+    assert wanted[state] in said
+    assert len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize("size", [(64, 64), (1024, 300), (77, 131)])

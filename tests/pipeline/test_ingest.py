@@ -411,13 +411,12 @@ def test_linked_inbox_folder_is_somebody_elses(workspace: Workspace, tmp_path: P
     assert len(list(archive.iterdir())) == 3
 
 
-def test_inbox_folder_without_a_legal_name_is_refused_first(workspace: Workspace) -> None:
+def test_inbox_folder_without_a_legal_name_is_left_and_stops_no_other(workspace: Workspace) -> None:
     fill(workspace.inbox / "monet", range(3))
     fill(workspace.inbox / "画", range(3))
     age(workspace.inbox)
-    with pytest.raises(ValueError, match="rename it"):
-        inbox(workspace)
-    assert not workspace.collection("monet").exists()
+    assert {name: result.accepted for name, result in inbox(workspace).items()} == {"monet": 3}
+    assert len(list((workspace.inbox / "画").iterdir())) == 3
 
 
 def test_killed_ingest_is_finished_by_the_next(workspace: Workspace, tmp_path: Path) -> None:

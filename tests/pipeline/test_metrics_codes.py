@@ -83,6 +83,7 @@ def test_a_model_with_one_kind_of_code_has_no_figures_of_the_other() -> None:
 def test_the_gate_asks_that_codes_are_read_better_than_by_chance(low: float, passed: bool) -> None:
     sheet = {
         "task": "generate",
+        "codes": ["k1"],
         "metrics": {"codes/independent": {"value": 0.4, "low": low, "high": 0.5}},
         "controls": {"chance": {"codes/independent": {"value": 0.25, "low": 0.25, "high": 0.25}}},
     }
@@ -90,4 +91,43 @@ def test_the_gate_asks_that_codes_are_read_better_than_by_chance(low: float, pas
     (rule,) = [rule for rule in generation_rules(ScoreSheet(sheet), None, gate, None) if rule.name == "codes"]
     assert rule.passed is passed
     assert "chance is 0.25" in rule.sentence
-    assert "codes" not in {rule.name for rule in generation_rules(ScoreSheet({"metrics": {}}), None, gate, None)}
+
+
+FIGURE = {"value": 0.4, "low": 0.3, "high": 0.5}
+CHANCE = {"codes/independent": {"value": 0.1, "low": 0.1, "high": 0.1}}
+SURE = {"codes/independent": FIGURE, "codes/independent_continuous": FIGURE}
+
+
+@pytest.mark.parametrize(
+    ("tree", "passed"),
+    [
+        ({"codes": [], "metrics": {}}, None),  # dcgan and stylegan2 have none
+        ({"metrics": {}}, False),  # nobody says whether there are any
+        ({"codes": ["k1", "c1"], "metrics": {}}, False),
+        ({"codes": ["k1", "c1"], "metrics": SURE}, False),  # what guessing scores is missing
+        ({"codes": ["k1", "c1"], "metrics": {"codes/independent": FIGURE}, "controls": {"chance": CHANCE}}, False),
+        ({"codes": ["k1", "c1"], "metrics": SURE, "controls": {"chance": CHANCE}}, True),
+        ({"codes": ["c1"], "metrics": {}}, False),
+        ({"codes": [], "metrics": {"codes/independent": FIGURE}}, False),  # it contradicts itself
+        ({"codes": ["x1"], "metrics": {}}, False),  # a kind from a later version
+    ],
+)
+def test_the_gate_refuses_codes_that_nobody_read(tree: dict[str, object], passed: bool | None) -> None:
+    gate = load_params(ROOT / "params.yaml").gate
+    rules = generation_rules(ScoreSheet({"task": "generate"} | tree), None, gate, None)
+    assert [rule.passed for rule in rules if rule.name == "codes"] == ([] if passed is None else [passed])
+
+
+@pytest.mark.parametrize(("low", "passed"), [(-0.1, False), (0.3, True)])
+def test_a_model_of_continuous_codes_alone_is_asked_for_those(low: float, passed: bool) -> None:
+    name = "codes/independent_continuous"
+    sheet = {
+        "task": "generate",
+        "codes": ["c1", "c2"],
+        "metrics": {name: {"value": 0.4, "low": low, "high": 0.5}},
+        "controls": {"chance": {name: {"value": 0.0, "low": 0.0, "high": 0.0}}},
+    }
+    gate = load_params(ROOT / "params.yaml").gate
+    (rule,) = [rule for rule in generation_rules(ScoreSheet(sheet), None, gate, None) if rule.name == "codes"]
+    assert rule.passed is passed
+    assert "correlation 0.4" in rule.sentence

@@ -163,6 +163,15 @@ def test_a_package_of_other_layers_than_this_version_builds_is_refused_in_a_sent
         Stylizer.load(copy)
 
 
+def test_a_package_whose_network_takes_other_arguments_is_refused_in_a_sentence(copy: Path) -> None:
+    config = read_json(copy / "config.json")
+    config["network"]["arguments"]["brushes"] = 3
+    write_json(copy / "config.json", config)
+    write_manifest(copy, read_json(copy / "manifest.json")["digests"])
+    with pytest.raises(ValueError, match=r"a 'resnet' network with brushes, which.*atelier promote"):
+        Stylizer.load(copy)
+
+
 def test_a_folder_that_is_no_package_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"manifest\.json"):
         Stylizer.load(tmp_path)

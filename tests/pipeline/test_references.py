@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline import cli, evaluate, group, held_out, judge, package, train
 from pipeline.export import PARITY
-from pipeline.files import read_json
+from pipeline.files import read_json, sha256_file
 from pipeline.images import to_image, to_tensor
 from pipeline.inference import Stylizer, references_file
 from pipeline.inference import read_references as read_references_of
@@ -144,6 +144,9 @@ def test_what_does_not_belong_together_is_told_in_a_sentence(stylizer: Stylizer)
         stylizer(photo(), reference=[one, two], weights=[0, 0])
     with pytest.raises(ValueError, match=r"weights are 2, -1"):
         stylizer(photo(), reference=[one, two], weights=[2, -1])
+    for given in ({}, {"style": "dots"}):
+        with pytest.raises(ValueError, match="--weight says how much a --reference counts, and none was given"):
+            stylizer(photo(), weights=[1.0], **given)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="has not learnt the style 'rain'; it knows dots, lines"):
         stylizer(photo(), style="rain")
     with pytest.raises(ValueError, match="--style and --reference exclude each other"):
@@ -156,7 +159,7 @@ def test_a_reference_for_a_model_that_takes_none_is_refused(tmp_path: Path) -> N
     workspace = tiny_workspace(tmp_path, train={"steps": 3})
     train.main("dots", workspace)
     plain = Stylizer.load(package.main("dots", workspace))
-    for asked in ({"reference": photo()}, {"style": "dots"}, {"weights": [1.0]}):
+    for asked in ({"reference": photo()}, {"style": "dots"}, {"style": ""}, {"weights": [1.0]}):
         with pytest.raises(ValueError, match=r"dots \(method cut\) takes no reference"):
             plain(photo(), **asked)  # type: ignore[arg-type]
     assert same(alone(plain)(photo()), plain(photo()))
@@ -205,6 +208,8 @@ def test_the_command_takes_references_weights_and_a_style(
         ([], "paints after reference pictures, and none was given"),
         (mixed[:-2], "there are 1 weights for 2 references"),
         (["--style", "rain"], "has not learnt the style 'rain'"),
+        (["--style", ""], "has not learnt the style ''; it knows dots, lines"),
+        (["--weight", "1"], "--weight says how much a --reference counts, and none was given"),
         (["--reference", "none.png"], "none.png: no such file"),
     ):
         assert run(*options) == 2
@@ -234,7 +239,10 @@ def test_what_it_was_trained_through_does_not_look(studio: Workspace, tmp_path: 
     with pytest.raises(ValueError, match="a model was trained through that network, and what measures never trains"):
         held_out.observers_at_hand(params, None, {"vgg16"})
     (tmp_path / "weights").write_bytes(b"no network, and nobody reads it")
-    weights = replace(load_params(studio.params_file).weights, vgg16=str(tmp_path / "weights"))
+    weights = replace(
+        load_params(studio.params_file).weights,
+        vgg16=str(tmp_path / "weights"), vgg16_sha256=sha256_file(tmp_path / "weights"),
+    )  # fmt: skip
     free = replace(load_params(studio.params_file), weights=weights)
     found = held_out.observers_at_hand(free, None, {"vgg16"})
     assert (found.features, found.perceptual) == (None, None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline.metrics.unlearnt import CONTROLS
 from pipeline.params import Params
 from pipeline.reports import comparison
 from pipeline.restoration import Restorer
-from pipeline.restoring import Workshop, compare_restorers, score_restorer
+from pipeline.restoring import Compared, Workshop, compare_restorers, score_restorer
 from pipeline.scoring import View
 from tests.pipeline.restorers import write_restorer
 from tests.pipeline.test_metrics_restored import picture
@@ -54,6 +55,12 @@ def workshop_of(task: str, params: Params = PARAMS) -> Workshop:
 
 def judged(found: Mapping[str, Any], against: Mapping[str, Any] | None = None) -> gate.Verdict:
     return gate.judge(found, against, PARAMS.gate)
+
+
+def held(found: Compared) -> dict[str, Any]:
+    """Return what a comparison's file holds for the gate."""
+    grades = {grade: {"differences": {"champion - model": alone}} for grade, alone in found.grades.items()}
+    return {"metrics": found.metrics, "differences": {"champion - model": found.differences}, "grades": grades}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -96,16 +103,77 @@ def test_a_model_that_is_worse_than_the_champion_beyond_noise_is_refused() -> No
     workshop = workshop_of("super_resolution")
     weak, strong = Oracle(workshop, 0.3), Oracle(workshop, 0.7)
     found = score_restorer(weak, workshop, PARAMS.evaluate).to_dict()
-    metrics, differences = compare_restorers(weak, strong, workshop, PARAMS.evaluate)
-    against = {"metrics": metrics, "differences": {"champion - model": differences}}
-    rule = judged(found, against).rules[-1]
+    rule = judged(found, held(compare_restorers(weak, strong, workshop, PARAMS.evaluate))).rules[-1]
     assert not rule.passed
     assert "worse than the champion beyond noise: peak signal-to-noise by" in rule.sentence
-    metrics, differences = compare_restorers(strong, weak, workshop, PARAMS.evaluate)
     found = score_restorer(strong, workshop, PARAMS.evaluate).to_dict()
-    rule = judged(found, {"metrics": metrics, "differences": {"champion - model": differences}}).rules[-1]
+    rule = judged(found, held(compare_restorers(strong, weak, workshop, PARAMS.evaluate))).rules[-1]
     assert rule.passed
     assert rule.sentence.startswith("The model is better than the champion: peak signal-to-noise higher by ")
+
+
+class Uneven(Oracle):
+    """Good at some grades, and at the others no better than what has not learnt."""
+
+    def __init__(self, workshop: Workshop, share: float, grades: Collection[str]) -> None:
+        super().__init__(workshop, share)
+        self.easy = {one.picture.tobytes() for grade in grades for one in workshop.specimens[grade]}
+
+    def __call__(self, image: Image.Image, mask: Image.Image | None = None) -> Image.Image:
+        share, self.share = self.share, self.share if image.tobytes() in self.easy else 0.0
+        try:
+            return super().__call__(image, mask)
+        finally:
+            self.share = share
+
+
+def damage_of(sizes: tuple[str, ...]) -> Wear:
+    return Wear("inpaint", 1, replace(PARAMS.pix2pix.damage, sizes=sizes))
+
+
+def test_a_recipe_that_names_less_damage_is_held_against_the_champion_on_the_champion_s_too() -> None:
+    narrow = Workshop.of(VIEWS, damage_of(("fine",)))
+    joined = narrow.joined(damage_of(("fine", "large")), "Champion v1")
+    assert list(joined.specimens) == ["fine", "large"]
+    model, champion = Uneven(joined, 0.9, ["fine"]), Oracle(joined, 0.6)
+    found = score_restorer(model, narrow, PARAMS.evaluate).to_dict()
+    assert judged(found, held(compare_restorers(model, champion, narrow, PARAMS.evaluate))).accepted
+    rule = judged(found, held(compare_restorers(model, champion, joined, PARAMS.evaluate))).rules[-1]
+    assert not rule.passed
+    assert "beyond noise" in rule.sentence
+
+
+def test_one_grade_that_is_lost_is_not_made_up_for_by_another() -> None:
+    workshop = workshop_of("restore")
+    model, champion = Uneven(workshop, 0.99, ["heavy"]), Oracle(workshop, 0.4)
+    found = score_restorer(model, workshop, PARAMS.evaluate).to_dict()
+    compared = compare_restorers(model, champion, workshop, PARAMS.evaluate)
+    assert compared.differences["restored/psnr"]["high"] < 0  # on the mean the model is plainly better
+    rule = judged(found, held(compared)).rules[-1]
+    assert not rule.passed
+    assert "in a grade of damage: peak signal-to-noise by " in rule.sentence
+    assert "(light)" in rule.sentence
+    assert "(heavy)" not in rule.sentence
+
+
+@pytest.mark.parametrize("change", [lambda tree: tree.pop("grades"), lambda tree: tree["grades"].pop("light")])
+def test_a_comparison_that_lacks_a_grade_says_nothing(change: Any) -> None:
+    workshop = workshop_of("restore")
+    model = Oracle(workshop, 0.5)
+    found = score_restorer(model, workshop, PARAMS.evaluate).to_dict()
+    against = held(compare_restorers(model, model, workshop, PARAMS.evaluate))
+    assert judged(found, against).accepted
+    change(against)
+    assert "lacks figures of the damage 'light' alone" in judged(found, against).rules[-1].sentence
+
+
+def test_other_damage_of_the_same_grade_is_a_grade_of_its_own_and_the_same_is_none() -> None:
+    workshop = workshop_of("restore")
+    harder = replace(workshop.wear, damage=replace(PARAMS.pix2pix.damage, noise=40.0))
+    joined = workshop.joined(harder, "Champion v2")
+    assert list(joined.specimens) == ["light", "heavy", "light, as Champion v2", "heavy, as Champion v2"]
+    assert joined.specimens["heavy, as Champion v2"] == Workshop.of(VIEWS, harder).specimens["heavy"]
+    assert list(workshop.joined(workshop.wear, "Champion v2").specimens) == ["light", "heavy"]
 
 
 @pytest.mark.parametrize(
@@ -146,11 +214,25 @@ def test_two_packages_are_compared_on_one_damage_and_other_tasks_are_refused(tmp
     )
     found = comparison.write_restored(tmp_path / "out", one, other, VIEWS, PARAMS.evaluate)
     assert set(found["differences"]) == {"A - B"}
+    assert set(found["grades"]) == {"light", "heavy"}
+    assert set(found["grades"]["heavy"]["differences"]) == {"A - B"}
     assert len(found["pictures"]) == comparison.SHOWN
     page = comparison.render(tmp_path / "out")
     assert "Peak signal-to-noise" in page
     with pytest.raises(ValueError, match="A was trained for restore x 1, C for super_resolution x 2"):
         comparison.write_restored(tmp_path / "out", one, apart, VIEWS, PARAMS.evaluate)
+
+
+def test_two_packages_of_other_recipes_are_compared_on_the_damage_of_both(tmp_path: Path) -> None:
+    sizes = {"A": ["fine", "large"], "B": ["fine"]}
+    one, other = (
+        comparison.Restoring(key, key, Restorer.load(write_restorer(tmp_path / key, seed=1, damage={"sizes": given})))
+        for key, given in sizes.items()
+    )
+    for place, pair in enumerate(((one, other), (other, one))):
+        found = comparison.write_restored(tmp_path / f"out{place}", *pair, VIEWS[:3], PARAMS.evaluate)
+        assert set(found["grades"]) == {"fine", "large"}
+        assert {work["title"].partition(", ")[2] for work in found["pictures"]} == {"fine", "large"}
 
 
 def test_holes_of_a_view_hold_grey_and_nothing_of_the_original() -> None:

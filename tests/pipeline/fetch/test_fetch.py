@@ -187,7 +187,7 @@ def test_a_dataset_whose_digest_nobody_published_has_it_recorded(workspace: Work
     assert hashlib.sha256(archive).hexdigest() in done.licence.read_text()
 
 
-@pytest.mark.parametrize("archive", [b"no archive at all", zipped({"a/b.png": b"x"})[:-30]])
+@pytest.mark.parametrize("archive", [b"no archive", zipped({"a/b.png": b"x"})[:-30]], ids=["none", "cut short"])
 def test_a_dataset_that_cannot_be_unpacked_says_so(workspace: Workspace, server: Server, archive: bytes) -> None:
     with pytest.raises(ValueError, match=r"small2photo\.zip cannot be unpacked: .*delete it and fetch again"):
         run(workspace, "small2photo", dataset(server, archive))

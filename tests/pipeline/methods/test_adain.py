@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline import losses
+from pipeline.files import sha256_file
 from pipeline.methods.adain import AdainMethod, load_vgg16
 from pipeline.methods.base import Batch
 from pipeline.methods.conditions import NOTHING, Reference
@@ -25,7 +26,7 @@ from pipeline.networks.adain import (
     fuse,
     statistics,
 )
-from pipeline.params import Params, Weights
+from pipeline.params import Params
 from pipeline.trainer import Trainer, step_randomness
 from pipeline.weights import CACHED
 from tests.pipeline.training import smoke_params
@@ -209,9 +210,10 @@ def vgg16_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn
 
 
 def with_vgg16(path: Path, **train: Any) -> Params:
-    own: dict[str, Any] = {"encoder": {"kind": "auto"}, "warmup_steps": 2}
+    encoder = {"kind": "auto", "vgg16_sha256": sha256_file(path)}
+    own: dict[str, Any] = {"encoder": encoder, "warmup_steps": 2}
     params = smoke_params(adain=own, train={"steps": 4, "crop": SIDE} | train)
-    return replace(params, weights=Weights(str(path), ""))
+    return replace(params, weights=replace(params.weights, vgg16=str(path)))
 
 
 def test_a_file_of_vgg16_becomes_the_encoder_and_sees_what_torchvision_s_does(

@@ -338,6 +338,8 @@ def test_a_recipe_becomes_a_package_with_figures_pictures_and_a_page(name: str, 
     assert "dots" in (report / "report.html").read_text()
     assert (report / "model_card.md").read_text().startswith("# dots")
     assert (report / "sheets" / "overview.jpg").is_file()
+    if FACTS[name].task == "generate":
+        assert bool(metrics["codes"]) is (Code in METHODS[name].conditions)
     if Code in METHODS[name].conditions:
         assert 0 <= metrics["metrics"]["codes/independent"]["value"] <= 1
         assert metrics["controls"]["chance"]["codes/own"]["value"] == pytest.approx(1 / 3)

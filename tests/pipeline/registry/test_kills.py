@@ -1,4 +1,7 @@
-"""kill -9 at every step of a change to the registry: the old champion or the new one, and the next run settles it."""
+"""kill -9 at every step of a change to the registry: the old champion or the new one, and the next run settles it.
+
+The same of what settles, makes anew and copies a registry: whoever is killed there, the next one comes to the same.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline import registry
-from pipeline.registry import journal, record, store
+from pipeline.registry import change, journal, record, registration, settling, store
 from pipeline.workspace import Workspace
 from tests.pipeline.packages import write_package
 from tests.pipeline.registry.conftest import copied
@@ -124,3 +127,88 @@ def test_killed_anywhere_it_is_settled_by_the_next_run(name: str, three_versions
     assert len(met) >= 6
     assert {name for _, name in met} == {"before", "after"}, "one side of the change was never met"
     assert {number for number, _ in met} == champions
+
+
+def left_open(workspace: Workspace) -> None:
+    """Leave a registration, a promotion and a deletion that were cut short behind their `checked` line."""
+    two_champions(workspace)
+    write_package(workspace, "ink", 9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registration, "complete_registration", cut)
+        end(lambda: registry.register(workspace, "ink", {"style": "ink"}))
+        patch.setattr(settling, "settle_all", lambda *_: [])
+        patch.setattr(change, "apply", cut)
+        end(lambda: registry.promote(workspace, "ink", 3, "better", by="ana"))
+
+
+def cut(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def end(work: Callable[[], object]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+
+def deleted_by_hand(workspace: Workspace) -> None:
+    two_champions(workspace)
+    store.opened(workspace).delete_model_version("ink", "2")
+
+
+def lost(workspace: Workspace) -> None:
+    """Lose the database; in its place lies half of it."""
+    two_champions(workspace)
+    registry.hold(workspace, "ink", 3, "look first", by="ana")
+    database = store.database(workspace)
+    database.write_bytes(database.read_bytes()[: database.stat().st_size // 2])
+
+
+# What was before, and what is done; the champion is the same all the time, and must load all the time.
+MENDING: dict[str, tuple[Work, Work]] = {
+    "settle": (left_open, registry.settle),
+    "settle what was deleted by hand": (deleted_by_hand, registry.settle),
+    "rebuild": (lost, registry.rebuild),
+}
+
+
+def paths_at(workspace: Workspace) -> dict[str, int]:
+    """Return how often which file of the artifact store is named; the journal's own lines are not compared."""
+    return {str(path.relative_to(workspace.artifacts)): 1 for path in workspace.artifacts.rglob("MLmodel")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", MENDING)
+def test_mending_that_is_killed_anywhere_is_done_by_the_next(
+    name: str, three_versions: Workspace, tmp_path: Path
+) -> None:
+    for module in PRELOADED:
+        __import__(module)
+    prepare, work = MENDING[name]
+    workspace = copied(three_versions, tmp_path / "studio")
+    in_a_process(lambda: prepare(workspace) and None)
+    package = in_a_process(lambda: found(workspace))
+    kept = workspace.root.rename(tmp_path / "kept")
+
+    def fresh() -> Workspace:
+        shutil.rmtree(workspace.root, ignore_errors=True)
+        return Workspace(Path(shutil.copytree(kept, workspace.root)))
+
+    after = in_a_process(lambda: (work(fresh()), state(workspace), paths_at(workspace))[1:])
+    steps = steps_of(fresh().root, lambda: work(workspace))
+    assert steps >= 6
+    for step in points(steps):
+        assert killed(fresh().root, lambda: work(workspace), step), f"step {step} of {steps} was not reached"
+        if name != "settle":  # where a promotion is finished it is the old one or the new one, see above
+            assert in_a_process(lambda: found(workspace)) == package, f"killed at step {step}"
+        else:
+            assert in_a_process(lambda: champion(workspace)) in {2, 3}, f"killed at step {step}"
+        told = in_a_process(lambda: (work(workspace), state(workspace), paths_at(workspace))[1:])
+        assert told == after, f"killed at step {step} of {steps}"
+        assert in_a_process(lambda: work(workspace)) == [], f"killed at step {step}: something is still to be done"
+
+
+def found(workspace: Workspace) -> str | None:
+    """Return the package of the champion, checked."""
+    one = registry.champion(workspace, "ink")
+    return one.package if one else None

@@ -336,7 +336,7 @@ import pipeline; print("code:", pipeline.__file__)
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "refused: image refused as not_image" in done.stdout
+    assert "refused: image 1 of 1: image refused as not_image" in done.stdout
     assert str(place.artifacts) in done.stdout.partition("code:")[2]
     expected = Stylizer.load(place.package("ink"))
     for name, options in (("full", {}), ("half", {"strength": 0.5}), ("kept", {"preserve_color": True})):

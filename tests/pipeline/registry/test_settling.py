@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from pipeline import registry
 from pipeline.registry import RegistryError, RegistryLostError, change, checksums, health, journal, record, store
 from pipeline.registry.story import history
 from pipeline.stylize import find_package
+from pipeline.tracking import StoreError
 from pipeline.workspace import Workspace
 from tests.pipeline.packages import empty_workspace, write_package
 from tests.pipeline.registry.conftest import copied
@@ -385,3 +387,56 @@ def test_a_copied_studio_works_at_its_new_place(studio: Workspace, tmp_path: Pat
     assert found.directory.is_relative_to(there.root)
     with sqlite3.connect(there.var / "mlflow.db") as database:
         assert database.execute("select count(*) from model_versions").fetchone() == (3,)
+
+
+def test_what_was_decided_is_not_deleted_though_somebody_took_its_alias_away_by_hand(studio: Workspace) -> None:
+    crowned(studio)
+    store.opened(studio).delete_registered_model_alias("ink", "champion")
+    store.opened(studio).delete_registered_model_alias("ink", "anchor")
+    with pytest.raises(RegistryError, match="version 2 is the anchor and champion, and what an alias names"):
+        registry.delete(studio, "ink", 2, "space", by="ana")
+    assert registry.promote(studio, "ink", 2, "it is the champion", by="ana")
+    champion = registry.champion(studio, "ink")
+    assert champion is not None
+    assert champion.version == 2
+
+
+def test_a_deletion_that_was_cut_short_is_not_done_to_what_became_champion_meanwhile(studio: Workspace) -> None:
+    registry.promote(studio, "ink", 1, "first", by=registry.GATE)
+    known = record.read(studio).versions["ink", 2]
+    journal.begin(studio, "delete", "ink", version=2, model=known.model, reason="space", by="ana")
+    store.opened(studio).set_registered_model_alias("ink", "champion", "2")
+    assert registry.settle(studio) == ["deleting ink version 2 was cut short, and is not done: an alias names it"]
+    assert registry.version_of(studio, "ink", 2).package == known.package
+
+
+def test_a_database_that_does_not_answer_is_one_sentence_and_champions_are_the_journals(studio: Workspace) -> None:
+    crowned(studio)
+    package = record.read(studio).versions["ink", 2].package
+    with closing(sqlite3.connect(store.database(studio), isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        found = registry.champion(studio, "ink")
+        assert found is not None
+        assert (found.version, found.package) == (2, package)
+        for work in (
+            lambda: registry.promote(studio, "ink", 3, "r", by="ana"),
+            lambda: registry.register(studio, "ink"),
+            lambda: registry.settle(studio),
+        ):
+            with pytest.raises(StoreError, match=r"mlflow\.db does not answer \(.*database is locked.*run the same"):
+                work()
+    assert registry.settle(studio) == []
+    assert registry.promote(studio, "ink", 3, "r", by="ana")
+
+
+def test_a_registration_of_which_a_line_was_damaged_hides_no_other_version(studio: Workspace) -> None:
+    crowned(studio)
+    path = journal.journal_file(studio)
+    lines = path.read_text().splitlines()
+    hurt = [line[:20] if '"register"' in line and '"done"' not in line else line for line in lines[:2]]
+    path.write_text("\n".join([*hurt, *lines[2:]]) + "\n")
+    assert sorted(record.read(studio).versions) == [("ink", 2), ("ink", 3)]
+    found = registry.champion(studio, "ink")
+    assert found is not None
+    assert found.version == 2
+    assert len(history(studio, "ink").events) > 3

@@ -24,6 +24,7 @@ from pipeline.safekeeping.contents import LIST, read_contents
 from pipeline.workspace import Workspace
 from tests.pipeline.packages import write_package
 from tests.pipeline.registry.conftest import copied
+from tests.pipeline.registry.killing import in_a_process, killed, steps_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -278,6 +279,43 @@ def test_a_restore_that_is_killed_leaves_the_old_state_or_the_new_one(studio: Wo
                 }
         assert 3 in champions, f"killed at step {point}: the state before is lost"
     assert met == {2, 3}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_backup_that_is_killed_is_not_there_or_whole_and_the_next_one_clears_up(
+    studio: Workspace, tmp_path: Path
+) -> None:
+    safe = tmp_path / "safe" / "one"
+    safe.parent.mkdir()
+
+    def work() -> None:
+        saving.backup(studio, safe)
+
+    def state() -> list[object]:
+        there = saving.check(safe).files if safe.exists() else None
+        champion = registry.champion(studio, "ink")
+        return [there, champion.package if champion else None]
+
+    for name in ("torch", "mlflow.pyfunc", "pipeline.inference", "sqlalchemy"):
+        __import__(name)
+    steps = steps_of(tmp_path, work)
+    files, champion = in_a_process(state)
+    assert steps > 30
+    assert champion is not None
+    met = set()
+    for step in sorted({1, 2, 3, *range(4, steps, max(1, steps // 12)), *range(steps - 5, steps + 1)}):
+        shutil.rmtree(safe, ignore_errors=True)
+        assert killed(tmp_path, work, step), f"step {step} of {steps} was not reached"
+        there, loads = in_a_process(state)
+        assert there in (None, files), f"killed at step {step}: half a backup"
+        assert loads == champion
+        met.add(there is None)
+        shutil.rmtree(safe, ignore_errors=True)
+        in_a_process(work)
+        assert in_a_process(state) == [files, champion]
+        assert [path.name for path in safe.parent.iterdir()] == ["one"], f"killed at step {step}: something is left"
+    assert True in met
 
 
 def test_a_backup_taken_while_versions_are_registered_is_one_moments_state(studio: Workspace, tmp_path: Path) -> None:

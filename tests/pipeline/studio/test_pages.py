@@ -212,17 +212,17 @@ def test_a_training_shows_how_far_it_is(workspace: Workspace) -> None:
     assert state.trainings(workspace, now=5000.0) == []  # it has not written for long
 
 
-def test_other_servers_are_linked_where_they_answer() -> None:
+def test_other_servers_are_linked_where_they_answer(workspace: Workspace) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         there = f"http://127.0.0.1:{listener.getsockname()[1]}"
         wanted = replace(settings(), prefect=there, mlflow="http://127.0.0.1:1")
-        found = {one.title: one for one in state.links(wanted)}
+        found = {one.title: one for one in state.links(wanted, workspace)}
     assert found["Prefect"].answers
     assert not found["MLflow"].answers
-    assert found["MLflow"].start.endswith("--port 1")
-    assert not state.links(replace(wanted, prefect="nonsense"))[0].answers
+    assert found["MLflow"].start == "atelier up"
+    assert not state.links(replace(wanted, prefect="nonsense"), workspace)[0].answers
 
 
 def test_facts_leave_out_what_is_not_known(workspace: Workspace) -> None:

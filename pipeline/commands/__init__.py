@@ -1,0 +1,1 @@
+"""Commands of `atelier`, one module a topic."""

@@ -1,0 +1,1 @@
+"""The servers and deployments of a workspace: started, mended, stopped, upgraded."""

@@ -1,0 +1,123 @@
+"""Is a server's database of the version that the installed packages want? Told without importing them."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline import databases
+from pipeline.workspace import Workspace
+
+# Where the packages keep their steps from version to version, one file each.
+_STEPS = {
+    "prefect": ("prefect", "server/database/_migrations/versions/sqlite"),
+    "mlflow": ("mlflow", "store/db_migrations/versions"),
+}
+
+
+@dataclass(frozen=True)
+class Database:
+    """A server's database: where it lies, its revision and the one that is wanted."""
+
+    name: str
+    path: Path
+    revision: str | None  # None: not there yet, or empty
+    head: str
+    known: bool  # whether the installed package knows the revision
+
+    @property
+    def state(self) -> Literal["absent", "current", "older", "newer"]:
+        """How it stands to the installed package."""
+        if self.revision is None:
+            return "absent"
+        if self.revision == self.head:
+            return "current"
+        return "older" if self.known else "newer"
+
+
+def databases_of(workspace: Workspace) -> list[Database]:
+    """Return Prefect's and MLflow's databases.
+
+    Raises:
+        ValueError: one of them is damaged, or its revision cannot be read.
+    """
+    paths = {"prefect": workspace.var / "prefect" / "prefect.db", "mlflow": workspace.var / "mlflow.db"}
+    return [_look(name, path) for name, path in paths.items()]
+
+
+def require_current(workspace: Workspace) -> None:
+    """Return when no database is of another version than the installed packages.
+
+    Raises:
+        ValueError: one is; the message says what to do.
+    """
+    for one in databases_of(workspace):
+        if one.state == "older":
+            raise ValueError(
+                f"{one.path} is of an older version of {one.name} ({one.revision}, wanted {one.head}); run `atelier "
+                f"upgrade`, which backs it up and brings it up to date"
+            )
+        if one.state == "newer":
+            raise ValueError(
+                f"{one.path} was written by a newer version of {one.name} (it is at {one.revision}, which the "
+                f"installed one does not know); install what requirements.lock names with `make setup`, or restore a "
+                f"backup"
+            )
+
+
+def revision(path: Path) -> str | None:
+    """Return the revision that stands in a database, or None where there is no database yet.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    why = databases.trouble(path)
+    if why in ("is missing", "is empty"):
+        return None
+    if why is not None:
+        raise ValueError(f"{path} {why}; bring it back with `atelier restore DIR` from a backup")
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
+            if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                return None
+            row = database.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise ValueError(f"{path} does not say of which version it is ({error}); restore a backup") from error
+    return str(row[0]) if row else ""
+
+
+def head(name: str) -> tuple[str, frozenset[str]]:
+    """Return the newest revision that an installed package knows, and all that it knows."""
+    package, folder = _STEPS[name]
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    steps = [_step(path) for path in sorted((Path(spec.origin).parent / folder).glob("*.py"))]
+    known = {own: before for own, before in steps if own}
+    tips = set(known) - {each for before in known.values() for each in before}
+    assert len(tips) == 1, f"{name} has the heads {sorted(tips)}"
+    return tips.pop(), frozenset(known)
+
+
+def _look(name: str, path: Path) -> Database:
+    newest, known = head(name)
+    found = revision(path)
+    return Database(name, path, found, newest, found in known)
+
+
+def _step(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the revision that a file leads to, and those that it comes from."""
+    found: dict[str, Any] = {}
+    for node in ast.parse(path.read_text()).body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if isinstance(target, ast.Name) and target.id in ("revision", "down_revision"):
+                found[target.id] = ast.literal_eval(node.value)
+    before = found.get("down_revision") or ()
+    return str(found.get("revision") or ""), (before,) if isinstance(before, str) else tuple(before)
