@@ -36,9 +36,11 @@ class AtelierModel(PythonModel):
     """What a package's task says.
 
     `stylize`: repaints each image of the column `image`, whatever the size of each; parameters `strength` (0 to 1),
-    `preserve_color` and `reverse`, of a model that learnt the way back; of one that paints after references
-    `reference`, a picture as base64, or `style`, the name of one that it has learnt.
-    `generate`: makes the image of each number in the column `seed`; parameter `truncation` (0 to 1).
+    `scale` (of the strokes), `preserve_color` and `reverse`, of a model that learnt the way back; of one that paints
+    after references `reference`, a picture as base64 or several with commas between them, or `style`, the name of one
+    that it has learnt.
+    `generate`: makes the image of each number in the column `seed`; parameters `truncation` (0 to 1) and, of a model
+    with codes, `code`, such as `k1=3 c1=-0.5`.
     `restore`: mends each image of the column `image`; of a model that fills holes, the column `mask` says where they
     are.
     """
@@ -93,9 +95,10 @@ def _stylize(package: Path) -> Answer:
             "strength": float(options.get("strength", 1.0)),
             "preserve_color": bool(options.get("preserve_color", False)),
             "reverse": bool(options.get("reverse", False)),
+            "scale": float(options.get("scale", 1.0)),
         }
         if reference := str(options.get("reference", "")):
-            wanted["reference"] = _decoded(reference)
+            wanted["reference"] = [_decoded(one) for one in reference.split(",")]
         if style := str(options.get("style", "")):
             wanted["style"] = style
         return [stylizer(_decoded(text), **wanted) for text in rows["image"]]
@@ -109,7 +112,9 @@ def _generate(package: Path) -> Answer:
     sampler = Sampler.load(package)
 
     def answer(rows: pd.DataFrame, options: Mapping[str, Any]) -> Iterable[Image]:
-        return sampler([int(seed) for seed in rows["seed"]], truncation=float(options.get("truncation", 1.0)))
+        code = _codes(str(options.get("code", "")))
+        seeds = [int(seed) for seed in rows["seed"]]
+        return sampler(seeds, truncation=float(options.get("truncation", 1.0)), code=code)
 
     return answer
 
@@ -133,6 +138,13 @@ def _restore(package: Path) -> Answer:
 _ANSWERS: Mapping[str, Callable[[Path], Answer]] = MappingProxyType(
     {"stylize": _stylize, "generate": _generate, "restore": _restore}
 )
+
+
+def _codes(text: str) -> dict[str, float]:
+    try:
+        return {name: float(value) for name, value in (one.split("=") for one in text.split())}
+    except ValueError:
+        raise ValueError(f"code is {text[:80]!r}; write NAME=NUMBER, with blanks between several") from None
 
 
 def _decoded(text: str) -> Image:
@@ -160,8 +172,6 @@ def _bytes(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise ValueError(f"an image is not base64: {error}") from error
-
-
 
 
 def _encoded(image: Image, kind: str = "png") -> str:

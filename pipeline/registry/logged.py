@@ -87,11 +87,11 @@ def _signature(config: Mapping[str, Any]) -> ModelSignature:
     after = [ParamSpec(name, "string", "") for name in ("reference", "style") if config.get("reference")]
     options: dict[str, list[ParamSpec]] = {
         "stylize": [
-            ParamSpec("strength", "double", 1.0),
+            *(ParamSpec(name, "double", 1.0) for name in ("strength", "scale")),
             *(ParamSpec(name, "boolean", False) for name in ("preserve_color", "reverse")),
             *after,
         ],
-        "generate": [ParamSpec("truncation", "double", 1.0)],
+        "generate": [ParamSpec("truncation", "double", 1.0), ParamSpec("code", "string", "")],
         "restore": [],
     }
     told = ParamSchema([*options[task], ParamSpec("format", "string", "png")])

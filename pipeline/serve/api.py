@@ -12,17 +12,19 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from pipeline.pages import template
+from pipeline.painting.options import FINEST
 from pipeline.serve.asgi import Drain, Guard, answer
 from pipeline.serve.metrics import CONTENT_TYPE
 from pipeline.serve.problems import Problem
 from pipeline.serve.reading import upload
-from pipeline.serve.service import MEDIA_TYPES, Format, Painting, Service, Wish
+from pipeline.serve.service import MEDIA_TYPES, Draw, Format, Painting, Service, Wish
 from pipeline.serve.shelf import Model
 
+MOST_SEED = 2**53 - 1  # what JSON and JavaScript hold exactly
 LARGEST_SIDE = 100_000  # px that may be asked for
 _TEMPLATES = Path(__file__).parent / "templates"
 _log = logging.getLogger(__name__)
@@ -34,6 +36,10 @@ Asked: TypeAlias = Annotated[
         alias="model", description="A model (its champion), or NAME@challenger. May be left out if there is but one."
     ),
 ]
+Weight: TypeAlias = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+Code: TypeAlias = Annotated[str, Field(pattern=r"^[a-z]+[0-9]*=-?[0-9]{1,9}(\.[0-9]{1,9})?$")]
+Written: TypeAlias = Annotated[Format, Query(description="Of the answer.")]
+Quality: TypeAlias = Annotated[int, Query(ge=1, le=100, description="Of JPEG and WebP.")]
 Most: TypeAlias = Annotated[
     int, Query(ge=0, le=LARGEST_SIDE, description="Longest side of the answer, px; 0: as large as the picture.")
 ]
@@ -54,9 +60,12 @@ class Described(BaseModel):
     alias: str
     version: int | None
     package: str
+    task: str
     style: str
     method: str
     both_ways: bool
+    styles: list[str]
+    codes: list[str]
 
 
 class State(BaseModel):
@@ -67,22 +76,31 @@ class State(BaseModel):
 
 
 _PICTURE = {"type": "string", "format": "binary"}
+_FORM = {
+    "type": "object",
+    "properties": {"picture": _PICTURE, "reference": {"type": "array", "items": _PICTURE}},
+    "required": ["picture"],
+}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The bytes of a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC file.",
-        "content": {kind: {"schema": _PICTURE} for kind in ("application/octet-stream", "image/*")},
+        "description": "The bytes of a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC file. Or a form: the file as "
+        "`picture`, and for a model that paints after references one or several as `reference`.",
+        "content": {
+            **{kind: {"schema": _PICTURE} for kind in ("application/octet-stream", "image/*")},
+            "multipart/form-data": {"schema": _FORM},
+        },
     }
 }
 _WHY = {
     400: "The upload was broken off.",
     404: "There is no such model.",
     408: "The upload took too long.",
-    413: "Too many bytes or pixels.",
+    413: "Too many bytes or pixels, or more than can be painted in time.",
     415: "No picture, or one of a kind that is not painted.",
     422: "A damaged picture, or a parameter out of its range.",
     429: "Many pictures wait already; Retry-After says when to come again.",
-    503: "Painting took too long, or there is no model yet; Retry-After says when to come again.",
+    503: "There is no model yet; Retry-After says when to come again.",
 }
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Error, "description": text} for status, text in _WHY.items()
@@ -100,6 +118,7 @@ def build(service: Service, token: str | None = None, extend: Extend | None = No
     app = FastAPI(title="Style Atelier", version=_version(), summary=__doc__, docs_url=None, redoc_url=None)
     _answer_errors(app, service)
     _add_painting(app, service)
+    _add_drawing(app, service)
     _add_models(app, service)
     _add_operations(app, service)
     _add_documentation(app)
@@ -125,14 +144,24 @@ def _add_painting(app: FastAPI, service: Service) -> None:
         strength: Annotated[float, Query(ge=0, le=1, description="0: the picture, 1: the painting.")] = 1.0,
         preserve_color: Annotated[bool, Query(description="Keep the picture's colours.")] = False,
         reverse: Annotated[bool, Query(description="Painting to photograph, if the model learnt it.")] = False,
-        format: Annotated[Format, Query(description="Of the answer.")] = "jpeg",
-        quality: Annotated[int, Query(ge=1, le=100, description="Of JPEG and WebP.")] = 92,
+        scale: Annotated[
+            float, Query(gt=0, le=FINEST, description="1: strokes as in the artworks; 2: brushes half as wide.")
+        ] = 1.0,
+        style: Annotated[
+            str | None, Query(description="Of a model that paints after references: a style that it has learnt.")
+        ] = None,
+        weight: Annotated[
+            list[Weight] | None, Query(description="How much each reference counts; alike without.")
+        ] = None,
+        format: Written = "jpeg",
+        quality: Quality = 92,
         max_side: Most = 0,
     ) -> Response:
         """Paint the picture in the request's body; the answer is the painting, upright, in sRGB, without metadata."""
         with service.place():
-            painter = service.shelf.find(model)
-            wish = Wish(strength, preserve_color, reverse, format, quality, max_side)
+            painter = service.shelf.find(model, "stylize")
+            weights = tuple(weight or ())
+            wish = Wish(strength, preserve_color, reverse, scale, style, weights, format, quality, max_side)
             painting = await service.paint(await upload(request, service.settings), painter, wish)
         return _as_response(painting, painter)
 
@@ -147,7 +176,38 @@ def _add_painting(app: FastAPI, service: Service) -> None:
     async def view(request: Request, max_side: Most = 1600) -> Response:
         """Return the picture in the request's body upright and in sRGB, whatever its format."""
         with service.place():
-            return _as_response(await service.view(await upload(request, service.settings), max_side), None)
+            sent = await upload(request, service.settings)
+            return _as_response(await service.view(sent.picture, max_side), None)
+
+
+def _add_drawing(app: FastAPI, service: Service) -> None:
+    @app.post(
+        "/api/generate",
+        summary="Make an image out of noise",
+        response_class=Response,
+        responses={
+            200: {"description": "The image.", "content": _contents(*MEDIA_TYPES.values())},
+            **{status: _REFUSALS[status] for status in (404, 413, 422, 429, 503)},
+        },
+        tags=["painting"],
+    )
+    async def generate(
+        model: Asked = None,
+        seed: Annotated[int, Query(ge=0, le=MOST_SEED, description="The same seed, the same image.")] = 0,
+        truncation: Annotated[
+            float, Query(ge=0, le=1, description="Below 1: nearer to the average image, where a network has it.")
+        ] = 1.0,
+        code: Annotated[
+            list[Code] | None, Query(description="NAME=NUMBER, of a model with codes, such as k1=3 or c1=-0.5.")
+        ] = None,
+        format: Written = "png",
+        quality: Quality = 92,
+    ) -> Response:
+        """Return the image of a seed, of a model that makes images out of noise."""
+        with service.place():
+            sampler = service.shelf.find(model, "generate")
+            drawn = await service.draw(sampler, Draw(seed, truncation, _codes(code or []), format, quality))
+        return _as_response(drawn, sampler)
 
 
 def _add_models(app: FastAPI, service: Service) -> None:
@@ -167,9 +227,28 @@ def _add_models(app: FastAPI, service: Service) -> None:
         tags=["models"],
     )
     async def picture(model: str) -> Response:
-        """Return the model's painting of a built-in sample photograph, the same for every model."""
+        """Return the model's painting of a built-in sample photograph, the same for every model; or its images."""
+        return _shown(service.shelf.find(model).picture)
+
+    @app.get(
+        "/api/models/{model}/styles/{style}/picture",
+        summary="See what a model does in a style",
+        response_class=Response,
+        responses={
+            200: {"description": "Its painting of a sample.", "content": _contents("image/jpeg")},
+            **{status: _REFUSALS[status] for status in (404, 422, 503)},
+        },
+        tags=["models"],
+    )
+    async def styled(model: str, style: str) -> Response:
+        """Return the same, in one of the styles that a model has learnt which paints after references."""
         found = service.shelf.find(model)
-        return Response(found.picture, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
+        if style not in found.styles:
+            known = ", ".join(found.styles) or "one, which has no name of its own"
+            raise Problem(
+                404, "unknown_style", f"The model {found.label} has not learnt {style[:80]!r}; it knows {known}."
+            )
+        return _shown(found.styles[style])
 
 
 def _add_operations(app: FastAPI, service: Service) -> None:
@@ -221,6 +300,23 @@ def page(path: Path, status: int = 200, **values: Any) -> HTMLResponse:
     return HTMLResponse(text, status, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
 
 
+def _shown(picture: bytes) -> Response:
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
+
+
+def _codes(given: list[str]) -> dict[str, float]:
+    """Return codes by name.
+
+    Raises:
+        Problem: one is given twice.
+    """
+    pairs = [one.split("=") for one in given]
+    values = {name: float(text) for name, text in pairs}
+    if len(values) < len(pairs):
+        raise Problem(422, "draw", "A code is given twice; give each one value.")
+    return values
+
+
 def _as_response(painting: Painting, model: Model | None) -> Response:
     headers = {"Cache-Control": "no-store", "X-Atelier-Size": f"{painting.width}x{painting.height}"}
     if model is not None:
@@ -236,9 +332,12 @@ def _described(model: Model) -> Described:
         alias=model.alias,
         version=model.version,
         package=model.digest,
+        task=model.task,
         style=str(model.config.get("style", "")),
         method=str(model.config.get("method", "")),
         both_ways=model.both_ways,
+        styles=list(model.styles),
+        codes=list(model.sampler.network.codes.names) if model.task == "generate" else [],
     )
 
 

@@ -83,7 +83,7 @@ def _shelf(workspace: Workspace, packages: list[Path], device: str, on_swap: Cal
     shelf = Shelf(FromFolders(packages) if packages else FromRegistry(workspace), device, on_swap)
     shelf.look()
     if packages and len(shelf.models) < len(packages):
-        raise ValueError("; ".join(shelf.problems) or "a package that was named does not repaint photographs")
+        raise ValueError("; ".join(shelf.problems) or "a package that was named is of a task that is not served")
     return shelf
 
 

@@ -1,4 +1,4 @@
-"""Reading an upload: raw bytes, no more of them and no longer than the limits say."""
+"""Reading an upload: a picture's bytes or a form of pictures, no more and no longer than the limits say."""
 
 from __future__ import annotations
 
@@ -7,19 +7,32 @@ import asyncio
 from starlette.requests import ClientDisconnect, Request
 
 from pipeline.params import Serve
+from pipeline.serve.forms import Upload, is_form, read_form
 from pipeline.serve.problems import Problem
 
 
-async def upload(request: Request, settings: Serve) -> bytes:
+async def upload(request: Request, settings: Serve) -> Upload:
+    """Return what a request brings: its body is a picture, or a form with one.
+
+    Raises:
+        Problem: it is empty, too large, too slow, or no whole form.
+    """
+    content_type = request.headers.get("content-type", "")
+    body = await _body(request, settings)
+    sent = read_form(body, content_type, settings.max_references) if is_form(content_type) else Upload(body)
+    if not all((sent.picture, *sent.references)):
+        raise Problem(422, "no_picture", "Send a picture's bytes as the body; what came is empty.")
+    return sent
+
+
+async def _body(request: Request, settings: Serve) -> bytes:
     """Return the body of a request.
 
     Raises:
-        Problem: it is empty, too large, too slow, or a form.
+        Problem: it is too large or too slow.
     """
-    if request.headers.get("content-type", "").lower().startswith("multipart/"):
-        raise Problem(415, "form", "Send the picture's bytes as the body itself, not as a form.")
     too_large = Problem(
-        413, "too_large", f"A picture may have at most {settings.max_bytes / 1e6:g} MB here; send a smaller copy."
+        413, "too_large", f"An upload may have at most {settings.max_bytes / 1e6:g} MB here; send a smaller copy."
     )
     length = request.headers.get("content-length", "")
     if length.isdecimal() and (len(length) > 15 or int(length) > settings.max_bytes):
@@ -37,6 +50,4 @@ async def upload(request: Request, settings: Serve) -> bytes:
         ) from None
     except ClientDisconnect:
         raise Problem(400, "gone", "The upload was broken off.") from None
-    if not body:
-        raise Problem(422, "no_picture", "Send a picture's bytes as the body.")
     return bytes(body)

@@ -136,7 +136,7 @@ def server(app: FastAPI, settings: Serve) -> uvicorn.Server:
         server_header=False,
         lifespan="on",
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=int(settings.upload_seconds + settings.paint_seconds) + 1,
+        timeout_graceful_shutdown=int(settings.upload_seconds + 2 * settings.paint_seconds) + 1,
     )
     return uvicorn.Server(config)
 

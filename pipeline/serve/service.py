@@ -1,4 +1,4 @@
-"""One upload in, one painting out: a place in the queue, a slot at the easel, opening, painting, encoding."""
+"""A picture in or a seed, a picture out: a place in the queue, a slot at the easel, opening, painting, encoding."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import asyncio
 import io
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, TypeAlias
 
 from PIL import Image
 
 from pipeline.params import Serve
+from pipeline.serve.forms import Upload
 from pipeline.serve.metrics import Figures
 from pipeline.serve.opening import Opener
 from pipeline.serve.problems import Problem
@@ -24,6 +25,7 @@ from pipeline.serve.shelf import Model, Shelf
 Format: TypeAlias = Literal["jpeg", "png", "webp"]
 MEDIA_TYPES: dict[str, str] = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 _Work: TypeAlias = Callable[[], Awaitable["Painting"]]
+REFERENCE_SIDE = 1024  # px to which a reference is reduced: models look at it at the side they learnt at
 _LONGEST: dict[str, int] = {"jpeg": 65_500, "png": 1_000_000, "webp": 16_383}  # px that a format can hold a side
 
 
@@ -32,14 +34,30 @@ class Wish:
     """How a picture is to be painted and written.
 
     most: longest side of the answer, px; a larger picture is reduced first. 0: as large as it came.
+    style: that a model has learnt which paints after references, instead of references.
+    weights: how much each reference counts; alike without.
     """
 
     strength: float = 1.0
     preserve_color: bool = False
     reverse: bool = False
+    scale: float = 1.0
+    style: str | None = None
+    weights: tuple[float, ...] = ()
     format: Format = "jpeg"
     quality: int = 92
     most: int = 0
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which image is to be made out of noise, and how it is written; codes by name, as the model has them."""
+
+    seed: int
+    truncation: float = 1.0
+    code: Mapping[str, float] = field(default_factory=dict)
+    format: Format = "png"
+    quality: int = 92
 
 
 @dataclass(frozen=True)
@@ -87,7 +105,7 @@ class Service:
             self._inside -= 1
             self.figures.inside.set(self._inside)
 
-    async def paint(self, data: bytes, model: Model, wish: Wish) -> Painting:
+    async def paint(self, sent: Upload, model: Model, wish: Wish) -> Painting:
         """Return the painting of an upload.
 
         Raises:
@@ -97,7 +115,16 @@ class Service:
             raise Problem(
                 422, "one_way", f"The model {model.label} paints photographs; it has not learnt the way back."
             )
-        return await self._at_easel(partial(self._painted, data, model, wish))
+        _check_references(model, wish, len(sent.references))
+        return await self._at_easel(partial(self._painted, sent, model, wish))
+
+    async def draw(self, model: Model, draw: Draw) -> Painting:
+        """Return an image out of noise.
+
+        Raises:
+            Problem: the model has no such code or no truncation, or it takes too long.
+        """
+        return await self._at_easel(partial(self._drawn, model, draw))
 
     async def view(self, data: bytes, most: int) -> Painting:
         """Return an upload as a person sees it, as JPEG of at most `most` px a side.
@@ -108,18 +135,26 @@ class Service:
         return await self._at_easel(partial(self._viewed, data, most))
 
     async def _at_easel(self, work: _Work) -> Painting:
-        """Wait for a slot and do the work in it, both within `paint_seconds`."""
+        """Wait for a slot and do the work in it, each within `paint_seconds`."""
+        limit = self.settings.paint_seconds
         try:
-            async with asyncio.timeout(self.settings.paint_seconds):
+            async with asyncio.timeout(limit):
                 await self._slots.acquire()
-                # Painting cannot be interrupted: when time is up the answer goes out, and the slot stays taken until
-                # the painter is done.
-                return await asyncio.shield(asyncio.create_task(self._in_slot(work)))
         except TimeoutError:
             seconds = max(1, math.ceil(self._usual * 2))
-            took = f"{self.settings.paint_seconds:g} s"
             raise Problem(
-                503, "too_slow", f"This took longer than {took}; send a smaller picture, or come again.", seconds
+                429, "busy", f"Other pictures took longer than {limit:g} s; come again in {seconds} s.", seconds
+            ) from None
+        # Painting cannot be interrupted: when time is up the answer goes out, and the slot stays taken until the
+        # painter is done.
+        task = asyncio.create_task(self._in_slot(work))
+        try:
+            async with asyncio.timeout(limit):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            task.add_done_callback(_forget)
+            raise Problem(
+                413, "too_slow", f"This picture takes longer than {limit:g} s to paint here; send a smaller copy."
             ) from None
 
     async def _in_slot(self, work: _Work) -> Painting:
@@ -132,11 +167,24 @@ class Service:
             self._usual = 0.8 * self._usual + 0.2 * (time.monotonic() - begun)
             self._slots.release()
 
-    async def _painted(self, data: bytes, model: Model, wish: Wish) -> Painting:
-        image = await self._opener.open(data, wish.most)
+    async def _painted(self, sent: Upload, model: Model, wish: Wish) -> Painting:
+        image = await self._opener.open(sent.picture, wish.most)
         _check_format(image, wish.format)
-        loop = asyncio.get_running_loop()
-        painting, seconds = await loop.run_in_executor(self._painters, _paint, image, model, wish)
+        references = [await self._reference(number, one) for number, one in enumerate(sent.references, 1)]
+        return await self._by(model, partial(_paint, image, model, wish, references))
+
+    async def _reference(self, number: int, data: bytes) -> Image.Image:
+        try:
+            return await self._opener.open(data, REFERENCE_SIDE)
+        except Problem as problem:
+            raise Problem(problem.status, problem.code, f"Reference {number}: {problem.sentence}") from problem
+
+    async def _drawn(self, model: Model, draw: Draw) -> Painting:
+        return await self._by(model, partial(_draw, model, draw))
+
+    async def _by(self, model: Model, work: Callable[[], tuple[Painting, float]]) -> Painting:
+        """Return what a painter makes in its thread, and count it."""
+        painting, seconds = await asyncio.get_running_loop().run_in_executor(self._painters, work)
         self.figures.painting_seconds.labels(model.name).observe(seconds)
         self.figures.paintings.labels(model.name, model.alias).inc()
         return painting
@@ -153,6 +201,35 @@ class Service:
         self._opener.close()
 
 
+def _forget(task: asyncio.Task[Painting]) -> None:
+    """Take notice of how a task ended that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _check_references(model: Model, wish: Wish, count: int) -> None:
+    """Refuse references, weights or a style where they do not belong.
+
+    Raises:
+        Problem: the model takes none or needs some, has not learnt the style, or weights do not belong to references.
+    """
+    if not model.refers:
+        if count or wish.style is not None or wish.weights:
+            told = "paints in the one style that it has learnt: send neither reference nor style"
+            raise Problem(422, "no_reference", f"The model {model.label} {told}.")
+        return
+    known = ", ".join(model.styles)
+    if wish.style is not None and (count or wish.weights):
+        raise Problem(422, "reference", "Send references or name a style, not both: a style brings its own.")
+    if wish.style is not None and wish.style not in model.styles:
+        raise Problem(422, "style", f"The model {model.label} has not learnt {wish.style[:80]!r}; it knows {known}.")
+    if wish.style is None and not count:
+        told = f"paints after pictures: send a form with one as `reference`, or name a style: {known}"
+        raise Problem(422, "reference", f"The model {model.label} {told}.")
+    if wish.weights and (len(wish.weights) != count or not sum(wish.weights)):
+        raise Problem(422, "weight", f"Send one weight for each of {count} references, and not all 0.")
+
+
 def _check_format(image: Image.Image, name: Format) -> None:
     if max(image.size) > _LONGEST[name]:
         raise Problem(
@@ -160,11 +237,35 @@ def _check_format(image: Image.Image, name: Format) -> None:
         )
 
 
-def _paint(image: Image.Image, model: Model, wish: Wish) -> tuple[Painting, float]:
+def _paint(image: Image.Image, model: Model, wish: Wish, references: Sequence[Image.Image]) -> tuple[Painting, float]:
     """Return the encoded painting, and the seconds that painting took."""
     begun = time.monotonic()
-    painted = model.stylizer(image, strength=wish.strength, preserve_color=wish.preserve_color, reverse=wish.reverse)
+    painted = model.stylizer(
+        image,
+        strength=wish.strength,
+        preserve_color=wish.preserve_color,
+        reverse=wish.reverse,
+        scale=wish.scale,
+        reference=references,
+        weights=wish.weights,
+        style=wish.style,
+    )
     return _encoded(painted, wish.format, wish.quality), time.monotonic() - begun
+
+
+def _draw(model: Model, draw: Draw) -> tuple[Painting, float]:
+    """Return the encoded image of a seed, and the seconds that it took.
+
+    Raises:
+        Problem: the model has no such code, a code no such value, or it has no truncation.
+    """
+    begun = time.monotonic()
+    try:
+        latent = model.sampler.latent(draw.seed, draw.truncation, draw.code)
+    except ValueError as error:
+        said = str(error)
+        raise Problem(422, "draw", f"{said[:1].upper()}{said[1:].rstrip('.')}.") from None
+    return _encoded(model.sampler.image(latent), draw.format, draw.quality), time.monotonic() - begun
 
 
 def _encoded(image: Image.Image, name: Format, quality: int) -> Painting:

@@ -10,23 +10,29 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from PIL import Image
 
+from pipeline.catalogue import Task, does
+from pipeline.images import grid
 from pipeline.sample_data import photo_bytes
 from pipeline.serve.problems import Problem
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pipeline.generation import Sampler
     from pipeline.inference import Stylizer
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+ASKED: Mapping[str, str] = MappingProxyType({"stylize": "/api/stylize", "generate": "/api/generate"})
+"""The tasks that are served, and where each is asked for."""
 TRIAL_PHOTO = 1  # of the built-in samples: what every model is tried on, and shown by
 TRIAL_SIDE = 320  # px
+TRIAL_SEEDS = 4  # images that one which makes them out of noise is tried with, on one sheet
 _AGAIN = 30.0  # seconds until a version that could not be loaded is tried again
 _log = logging.getLogger(__name__)
 
@@ -44,16 +50,42 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Model:
-    """A model that was loaded, checked against its digest, and tried: `picture` is the trial's painting as JPEG."""
+    """A model that was loaded, checked against its digest, and tried.
+
+    loaded: what makes pictures, as the model's task has it.
+    picture: of the trial, as JPEG.
+    styles: the trial's picture in each style that a model has learnt which paints after references.
+    """
 
     name: str
     alias: str
     version: int | None
     digest: str
     config: Mapping[str, Any]
-    stylizer: Stylizer
+    loaded: Stylizer | Sampler
     picture: bytes
     since: float
+    styles: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        """What it is for."""
+        return cast(Task, self.config.get("task", "stylize"))
+
+    @property
+    def stylizer(self) -> Stylizer:
+        """What repaints photographs; of a model of that task alone."""
+        return cast("Stylizer", self.loaded)
+
+    @property
+    def sampler(self) -> Sampler:
+        """What makes images out of noise; of a model of that task alone."""
+        return cast("Sampler", self.loaded)
+
+    @property
+    def refers(self) -> bool:
+        """Whether it paints after references."""
+        return bool(self.config.get("reference"))
 
     @property
     def key(self) -> str:
@@ -83,8 +115,8 @@ class Source(Protocol):
         ...
 
 
-class NotForPhotographsError(ValueError):
-    """A package that does something else than repainting."""
+class NotServedError(ValueError):
+    """A package for a task that is not served."""
 
 
 def key_of(name: str, alias: str) -> str:
@@ -171,29 +203,33 @@ class Shelf:
 
     @property
     def champions(self) -> list[Model]:
-        """The champions, by name."""
+        """The champions of every task, by name."""
         return sorted((one for one in self._models.values() if one.alias == CHAMPION), key=lambda one: one.name)
 
-    def find(self, asked: str | None) -> Model:
+    def find(self, asked: str | None, task: Task | None = None) -> Model:
         """Return the model that is asked for; without a name the only champion there is.
 
+        Args:
+            asked: NAME, NAME@champion or NAME@challenger.
+            task: what it must be for; whatever it is, without.
+
         Raises:
-            Problem: there is none, or several.
+            Problem: there is none, or several, or it is for another task.
         """
-        models = self._models
+        models = {key: one for key, one in self._models.items() if task in (None, one.task)}
+        if asked is not None and (other := self._models.get(asked.removesuffix(f"@{CHAMPION}"))) is not None:
+            if task in (None, other.task):
+                return other
+            raise Problem(422, "wrong_task", f"The model {other.label} {does(other.task)}; ask {ASKED[other.task]}.")
         if not models:
-            raise Problem(503, "no_model", "There is no model yet: train and promote one, then ask again.", 10)
-        if asked is None:
-            champions = self.champions
-            if len(champions) == 1:
-                return champions[0]
-            raise Problem(422, "which_model", f"Say which model paints: {', '.join(sorted(models))}.")
-        found = models.get(asked.removesuffix(f"@{CHAMPION}"))
-        if found is None:
-            raise Problem(
-                404, "unknown_model", f"There is no model {asked[:80]!r}; there is {', '.join(sorted(models))}."
-            )
-        return found
+            raise Problem(503, "no_model", "There is no such model yet: train and promote one, then ask again.", 10)
+        if asked is not None:
+            known = ", ".join(sorted(models))
+            raise Problem(404, "unknown_model", f"There is no model {asked[:80]!r}; there is {known}.")
+        champions = [one for one in models.values() if one.alias == CHAMPION]
+        if len(champions) == 1:
+            return champions[0]
+        raise Problem(422, "which_model", f"Say which model is meant: {', '.join(sorted(models))}.")
 
     def look(self) -> None:
         """Fetch what is new and swap it in. What fails is told in `problems`, and what was there stays."""
@@ -226,7 +262,7 @@ class Shelf:
                 self._put(key, self._at_hand(wanted) or self._load(wanted))
                 self._failed.pop(which, None)
                 return
-            except NotForPhotographsError:
+            except NotServedError:
                 self._others.add(which)
                 return
             except Exception as error:  # whatever is wrong with a new version, the old one paints on
@@ -243,21 +279,32 @@ class Shelf:
         return None
 
     def _load(self, wanted: Wanted) -> Model:
+        from pipeline.generation import Sampler
         from pipeline.inference import Stylizer, read_config, task_of
 
         folder, expected = wanted.find()
-        if task_of(read_config(folder)) != "stylize":
-            raise NotForPhotographsError(f"{folder} does not repaint photographs")
-        stylizer = Stylizer.load(folder, self._device, expected)
+        task = task_of(read_config(folder))
+        if task not in ASKED:
+            raise NotServedError(f"{folder} {does(task)}, which is not served")
+        styles: dict[str, bytes] = {}
+        loaded: Stylizer | Sampler
+        if task == "generate":
+            loaded = Sampler.load(folder, self._device, expected)
+            picture = _sheet(loaded)
+        else:
+            loaded = Stylizer.load(folder, self._device, expected)
+            styles = {style: _painted(loaded, style) for style in loaded.references}
+            picture = next(iter(styles.values())) if styles else _painted(loaded)
         return Model(
             name=wanted.name,
             alias=wanted.alias,
             version=wanted.version,
-            digest=stylizer.digest,
-            config=stylizer.config,
-            stylizer=stylizer,
-            picture=_trial(stylizer),
+            digest=loaded.digest,
+            config=loaded.config,
+            loaded=loaded,
+            picture=picture,
             since=time.time(),
+            styles=MappingProxyType(styles),
         )
 
     def _put(self, key: str, model: Model) -> None:
@@ -278,18 +325,31 @@ class Shelf:
         self._models = MappingProxyType(kept)
 
 
-def _trial(stylizer: Stylizer) -> bytes:
-    """Return the model's painting of the trial photograph as JPEG.
+def _painted(stylizer: Stylizer, style: str | None = None) -> bytes:
+    """Return the model's painting of the trial photograph as JPEG, in a style that it has learnt if one is named.
 
     Raises:
         ValueError: it paints one colour all over.
     """
     with Image.open(io.BytesIO(photo_bytes(TRIAL_PHOTO, side=TRIAL_SIDE))) as photograph:
-        painting = stylizer(photograph)
-    if all(band.getextrema()[0] == band.getextrema()[1] for band in painting.split()):
-        raise ValueError("it paints one colour all over")
+        return _shown(stylizer(photograph, style=style))
+
+
+def _sheet(sampler: Sampler) -> bytes:
+    """Return the first images of a model that makes them out of noise, on one sheet, as JPEG.
+
+    Raises:
+        ValueError: each is one colour all over.
+    """
+    first = list(sampler(range(TRIAL_SEEDS)))
+    return _shown(grid([first[:2], first[2:]], gap=0))
+
+
+def _shown(picture: Image.Image) -> bytes:
+    if all(band.getextrema()[0] == band.getextrema()[1] for band in picture.split()):
+        raise ValueError("it makes one colour all over")
     stream = io.BytesIO()
-    painting.save(stream, "JPEG", quality=90)
+    picture.save(stream, "JPEG", quality=90)
     return stream.getvalue()
 
 

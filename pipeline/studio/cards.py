@@ -40,6 +40,8 @@ def facts(model: Model) -> dict[str, str]:
         "Version": "" if model.version is None else str(model.version),
         "Method": f"{method}: {what}" if what else method,
         "Learnt from": str(config.get("style", "")),
+        "Knows the styles": ", ".join(model.styles),
+        "Codes": ", ".join(model.sampler.network.codes.names) if model.task == "generate" else "",
         "Steps": f"{config['steps']:,}" if isinstance(config.get("steps"), int) else "",
         "Way back": "learnt: painting to photograph" if model.both_ways else "",
         "Here since": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(model.since)),

@@ -38,10 +38,11 @@ def _add_easel(app: FastAPI, service: Service) -> None:
     def easel() -> Response:
         return page(
             _TEMPLATES / "easel.html",
-            models=service.shelf.champions,
-            challengers=_challengers(service),
+            models=[one for one in service.shelf.champions if one.task == "stylize"],
+            challengers={name: one for name, one in _challengers(service).items() if one.task == "stylize"},
             samples=SAMPLES,
             megabytes=service.settings.max_bytes // 1_000_000,
+            most_references=service.settings.max_references,
         )
 
     @app.get("/samples/{number}/{size}.jpg", include_in_schema=False)

@@ -99,7 +99,7 @@ def test_two_sizes_and_two_formats_in_one_request(served: httpx.Client, place: W
     stylizer = Stylizer.load(place.package("ink"))
     with Image.open(io.BytesIO(jpeg)) as stored:
         photos[1] = stored.convert("RGB")
-    for params in ({}, {"strength": 0.4}, {"preserve_color": True}):
+    for params in ({}, {"strength": 0.4}, {"preserve_color": True}, {"scale": 0.5}):
         painted = _pictures(_ask(served, [encoded(photos[0]), jpeg], **params))
         for photo, picture in zip(photos, painted, strict=True):
             assert (picture.format, picture.size) == ("PNG", photo.size)

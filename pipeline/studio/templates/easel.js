@@ -3,10 +3,17 @@ const works = { champion: find("champion"), challenger: find("challenger") };
 const panel = find("panel"), file = find("file");
 const VIEW = 1600; // px: as much as a screen shows; the download is painted from the photograph itself
 let photo = null; // what was chosen: { blob, name, view, address, shown: Map of what was painted of it }
+let own = []; // references of one's own: { blob, name, address }
 let turn = 0; // raised with every choice, so that an answer to an earlier one is not shown
 
 const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 const say = (text) => { find("status").textContent = text; };
+
+let waiting = 0;
+function soon() { // when a handle has come to rest
+  clearTimeout(waiting);
+  waiting = setTimeout(paint, 350);
+}
 
 function tell(sentence) {
   find("problem").textContent = sentence;
@@ -17,7 +24,8 @@ function tell(sentence) {
 async function ask(path, body, again = 3) {
   let answer;
   try {
-    answer = await fetch(path, { method: "POST", body, headers: { "Content-Type": "application/octet-stream" } });
+    const headers = body instanceof FormData ? {} : { "Content-Type": "application/octet-stream" };
+    answer = await fetch(path, { method: "POST", body, headers });
   } catch {
     throw new Error("The server does not answer. It may have been stopped: start it again, then choose once more.");
   }
@@ -34,8 +42,23 @@ async function ask(path, body, again = 3) {
 
 const chosen = () => panel.querySelector("input[name=model]:checked");
 
-function wish(model, more = {}) {
-  return `/api/stylize?${new URLSearchParams({ model, preserve_color: find("keep").checked, ...more })}`;
+const refers = () => Boolean(chosen().dataset.refers); // after references: a model of many styles
+const named = (place) => chosen().value + (place === "champion" ? "" : "@challenger");
+const manner = () => panel.querySelector(".manner:not([hidden]) .styles input:checked").value;
+const scale = () => 2 ** (find("brush").value / 2);
+const strength = () => find("strength").value / 100;
+
+// What is asked of the champion or the challenger for a picture: an address, a body, and a name for both together.
+function wish(place, picture, more = {}) {
+  const asked = { model: named(place), preserve_color: find("keep").checked, scale: scale().toFixed(3), ...more };
+  if (!refers()) return { path: `/api/stylize?${new URLSearchParams(asked)}`, body: picture, with: "" };
+  asked.strength = strength(); // of the style, in the network: it is no mixture of pictures
+  const style = manner();
+  if (style) return { path: `/api/stylize?${new URLSearchParams({ ...asked, style })}`, body: picture, with: "" };
+  const body = new FormData();
+  body.append("picture", picture);
+  for (const one of own) body.append("reference", one.blob);
+  return { path: `/api/stylize?${new URLSearchParams(asked)}`, body, with: own.map((one) => one.address).join() };
 }
 
 async function take(blob, name) {
@@ -82,6 +105,8 @@ async function paint() {
   find("versus").hidden = !other;
   find("versus").querySelector("small").textContent = other ? `${other}, which waits for a decision` : "";
   works.challenger.hidden = find("second").hidden = !two;
+  for (const one of panel.querySelectorAll(".manner")) one.hidden = one.dataset.of !== style.value;
+  find("hang").classList.toggle("whole", refers());
   find("hang").classList.toggle("two", two);
   for (const [place, label] of [["champion", style.dataset.label], ["challenger", other ?? ""]]) {
     const caption = works[place].querySelector("figcaption");
@@ -91,9 +116,8 @@ async function paint() {
   if (!photo) return;
   const mine = ++turn;
   tell("");
-  const wanted = [["champion", style.value], ...(two ? [["challenger", `${style.value}@challenger`]] : [])];
   say(`${style.value} is painting.`);
-  const done = await Promise.allSettled(wanted.map(([place, model]) => show(place, model, mine)));
+  const done = await Promise.allSettled((two ? ["champion", "challenger"] : ["champion"]).map((one) => show(one, mine)));
   if (mine !== turn) return;
   const failed = done.find((one) => one.status === "rejected");
   if (failed) tell(failed.reason.message);
@@ -101,15 +125,16 @@ async function paint() {
   find("download").disabled = find("second").disabled = Boolean(failed);
 }
 
-async function show(place, model, mine) {
-  const work = works[place], asked = wish(model), after = work.querySelector(".after");
+async function show(place, mine) {
+  const work = works[place], wanted = wish(place, photo.view), asked = wanted.path + wanted.with;
+  const painting = work.querySelector(".after"), model = named(place);
   work.classList.remove("hung");
   if (!photo.shown.has(asked)) {
     work.classList.add("painting");
     work.setAttribute("aria-busy", "true");
     const of = photo;
     try {
-      of.shown.set(asked, URL.createObjectURL(await ask(asked, of.view)));
+      of.shown.set(asked, URL.createObjectURL(await ask(wanted.path, wanted.body)));
     } finally {
       if (mine === turn) work.classList.remove("painting"), work.removeAttribute("aria-busy");
     }
@@ -117,21 +142,22 @@ async function show(place, model, mine) {
   if (mine !== turn) return;
   work.classList.remove("painting");
   work.removeAttribute("aria-busy");
-  after.src = photo.shown.get(asked);
-  after.alt = `Painted by ${model}`;
-  await after.decode();
+  painting.src = photo.shown.get(asked);
+  painting.alt = `Painted by ${model}`;
+  await painting.decode();
   if (mine === turn) work.classList.add("hung");
 }
 
-async function download(model, button) {
-  const words = button.textContent;
+async function download(place, button) {
+  const model = named(place), words = button.textContent;
   button.disabled = true;
   button.textContent = "painting at full size …";
   tell("");
   say("The photograph is painted at full size.");
   try {
     const format = find("format").value;
-    const painting = await ask(wish(model, { strength: find("strength").value / 100, format }), photo.blob);
+    const wanted = wish(place, photo.blob, { strength: strength(), format });
+    const painting = await ask(wanted.path, wanted.body);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(painting);
     link.download = `${photo.name.replace(/\.[^.]*$/, "")}-${model.replace("@", "-")}.${format.replace("jpeg", "jpg")}`;
@@ -144,6 +170,35 @@ async function download(model, button) {
   }
   button.disabled = false;
   button.textContent = words;
+}
+
+// References are seen by the server first, so that one which cannot be read is told at once, and sent small.
+async function refer(files, input) {
+  if (!files.length) return;
+  tell("");
+  const most = Number(input.dataset.most);
+  if (files.length > most) return tell(`At most ${most} pictures can be mixed; choose fewer.`);
+  say("The references are being opened.");
+  try {
+    const blobs = await Promise.all(files.map((one) => ask("/api/view?max_side=1024", one)));
+    for (const one of own) URL.revokeObjectURL(one.address);
+    own = blobs.map((blob, place) => ({ blob, name: files[place].name, address: URL.createObjectURL(blob) }));
+  } catch (error) {
+    say("");
+    return tell(error.message);
+  }
+  for (const tile of panel.querySelectorAll(".own")) {
+    tile.hidden = false;
+    tile.querySelector(".given").replaceChildren(...own.map((one) => {
+      const image = new Image();
+      image.src = one.address;
+      image.alt = "";
+      return image;
+    }));
+    tile.querySelector(".told").textContent = own.length > 1 ? `${own.length} of your own` : own[0].name;
+    tile.querySelector("input").checked = true;
+  }
+  await paint();
 }
 
 // Both sliders move as one, so that the same place is compared.
@@ -177,15 +232,27 @@ for (const [place, work] of Object.entries(works)) {
 
 find("strength").addEventListener("input", () => {
   find("strong").textContent = `${find("strength").value} %`;
-  find("hang").style.setProperty("--strength", find("strength").value / 100);
+  find("hang").style.setProperty("--strength", strength());
+  if (refers()) soon();
+});
+find("brush").addEventListener("input", () => {
+  const words = { "-2": "twice as wide", "-1": "wider", 0: "as in the artworks", 1: "finer", 2: "half as wide",
+    3: "finer still", 4: "a quarter as wide" }[find("brush").value];
+  find("brushed").textContent = words;
+  find("brush").setAttribute("aria-valuetext", words);
+  soon();
 });
 for (const id of ["keep", "compare"]) find(id).addEventListener("change", paint);
 for (const radio of panel.querySelectorAll("input[name=model]")) radio.addEventListener("change", paint);
+for (const radio of panel.querySelectorAll(".manner .styles input")) radio.addEventListener("change", paint);
+for (const input of panel.querySelectorAll(".references")) {
+  input.addEventListener("change", () => { refer([...input.files], input); input.value = ""; });
+}
 panel.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (photo) download(chosen().value, find("download"));
+  if (photo) download("champion", find("download"));
 });
-find("second").addEventListener("click", () => download(`${chosen().value}@challenger`, find("second")));
+find("second").addEventListener("click", () => download("challenger", find("second")));
 
 function choose(blob) { if (blob) take(blob, blob.name || "picture"); }
 file.addEventListener("change", () => { choose(file.files[0]); file.value = ""; });
@@ -201,11 +268,15 @@ find("another").addEventListener("click", () => {
 for (const button of document.querySelectorAll("[data-sample]")) {
   button.addEventListener("click", async () => {
     tell("");
+    say("The sample is being fetched.");
+    document.body.classList.add("busy");
     try {
       const answer = await fetch(`/samples/${button.dataset.sample}/full.jpg`);
       if (!answer.ok) throw new Error();
       take(await answer.blob(), `${button.dataset.title}.jpg`);
     } catch {
+      document.body.classList.remove("busy");
+      say("");
       tell("The sample could not be fetched; reload the page.");
     }
   });

@@ -374,7 +374,7 @@ def test_a_served_model_that_restores_takes_a_mask_and_keeps_the_rest_exact(plac
             {"image"},
             {"strength", "preserve_color", "reverse", "reference", "style"},
         ),
-        ({"task": "generate"}, {"seed"}, {"truncation"}),
+        ({"task": "generate"}, {"seed"}, {"truncation", "code"}),
         ({"task": "restore"}, {"image", "mask"}, set()),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from PIL import Image, ImageOps
 
+from pipeline.files import read_json, write_json
 from pipeline.params import Serve, load_params
 from pipeline.serve.api import Extend
 from pipeline.serve.metrics import Figures
@@ -34,6 +35,40 @@ def package(folder: Path, name: str = "ink", seed: int = 0) -> Path:
     workspace = empty_workspace(folder)
     write_package(workspace, name, seed)
     return workspace.package(name)
+
+
+def other_package(folder: Path, name: str, network: dict[str, Any], gain: float = 1.0, **config: Any) -> Path:
+    """Write a tiny package of another network than `package` writes, with references of its `styles`, if any."""
+    import torch
+    from safetensors.torch import save_file
+
+    from pipeline.inference import build_network, references_file, write_references
+    from pipeline.package import write_manifest
+
+    at = package(folder, name)
+    torch.manual_seed(3)
+    weights = build_network(network).state_dict()  # drawn so small that some networks would paint one colour
+    larger = {name: one * gain if name.endswith("weight") else one for name, one in weights.items()}
+    save_file(larger, at / "generator.safetensors")
+    for number, style in enumerate(config.get("styles", ())):
+        pictures = [texture(10 * number + one, 32, 32) for one in range(2)]
+        (at / references_file(style)).write_bytes(write_references(pictures))
+    write_json(at / "config.json", {**read_json(at / "config.json"), "network": network, **config})
+    write_manifest(at, {"data": "d" * 64, "params": "p" * 64, "code": "c" * 64})
+    return at
+
+
+def referring(folder: Path, name: str = "any-hand") -> Path:
+    """Write a tiny package that paints after references, and knows the styles dots and lines."""
+    network = {"name": "adain", "arguments": {"widths": [4, 8], "encoder": [2, 1], "decoder": [2, 3]}}
+    known = {"method": "adain", "reference": True, "styles": ["dots", "lines"], "style": "dots"}
+    return other_package(folder, name, network, gain=2.5, multiple=2, **known)
+
+
+def generating(folder: Path, name: str = "studies") -> Path:
+    """Write a tiny package that makes images out of noise and two codes, k1 and c1."""
+    arguments = {"categories": [3], "channels": 4, "continuous": 1, "noise": 4, "side": 16}
+    return other_package(folder, name, {"name": "infogan", "arguments": arguments}, method="infogan", task="generate")
 
 
 def shelf_of(*folders: Path) -> Shelf:

@@ -67,7 +67,7 @@ def _process(place: Workspace, *arguments: str, **environment: str) -> Iterator[
 @pytest.mark.slow
 def test_the_calls_of_the_page_paint_and_the_end_is_orderly(place: Workspace, tmp_path: Path) -> None:
     calls = re.findall(r"^curl .*$", (ROOT / "docs" / "serving.md").read_text(), re.MULTILINE)
-    assert len(calls) == 5
+    assert len(calls) == 6
     here = tmp_path / "here"
     here.mkdir()
     (here / "photo.jpg").write_bytes(encoded(texture(1, 60, 40), "JPEG"))
@@ -80,7 +80,7 @@ def test_the_calls_of_the_page_paint_and_the_end_is_orderly(place: Workspace, tm
                 check=True,
                 capture_output=True,
             )
-        for name, kind in (("painting.jpg", "JPEG"), ("painting.png", "PNG")):
+        for name, kind in (("painting.jpg", "JPEG"), ("painting.png", "PNG"), ("finer.jpg", "JPEG")):
             with Image.open(here / name) as painting:
                 assert (painting.format, painting.size) == (kind, (60, 40))
         registry.promote(place, "monet", 2, "better", by="ana")
@@ -91,7 +91,7 @@ def test_the_calls_of_the_page_paint_and_the_end_is_orderly(place: Workspace, tm
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=60)
         assert process.returncode == 0
-        assert "stopped after 2 paintings" in rest
+        assert "stopped after 3 paintings" in rest
         assert "monet version 2 takes over from version 1" in rest
         assert "Traceback" not in rest
 

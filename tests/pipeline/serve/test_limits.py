@@ -95,9 +95,17 @@ def test_an_upload_that_announces_itself_is_refused_before_it_is_sent(client: ht
 
 def test_what_is_no_upload_is_told_how_to_send_one(client: httpx.Client) -> None:
     assert code(_post(client, b"")) == (422, "no_picture")
+    assert code(client.post("/api/stylize", files={"picture": b""})) == (422, "no_picture")
     answer = client.post("/api/stylize", files={"image": PHOTO})
-    assert code(answer) == (415, "form")
-    assert "as the body itself" in answer.json()["detail"]
+    assert code(answer) == (422, "form")
+    assert "the parts `picture` and `reference`" in answer.json()["detail"]
+    whole = b'--x\r\nContent-Disposition: form-data; name="picture"\r\n\r\n' + PHOTO + b"\r\n--x--\r\n"
+    typed = {"Content-Type": 'multipart/form-data; boundary="x"'}
+    assert _post(client, b"what comes before\r\n" + whole, **typed).status_code == 200
+    for broken in (whole[:-9], whole[5:], whole.replace(b"--x\r\n", b"--xx\r\n"), b"--x--", b"\r\n--x", b"x" * 99):
+        assert code(_post(client, broken, **typed)) == (422, "form")
+    assert code(_post(client, whole * 40, **typed)) == (422, "form")
+    assert code(_post(client, whole, **{"Content-Type": "multipart/form-data"})) == (422, "form")
     _lives(client)
 
 
@@ -170,10 +178,9 @@ def test_painting_that_takes_too_long_is_answered_and_its_slot_comes_back(tmp_pa
     easel = Easel()
     with served(shelf_with(easel), settings(at_once=1, waiting=4, paint_seconds=0.3)) as client:
         with _painting(client, 2) as asked:  # one at the easel, one before it
-            for one in asked:
-                answer = one.result(30)
-                assert code(answer) == (503, "too_slow")
-                assert int(answer.headers["Retry-After"]) >= 1
+            answers = {code(one.result(30)): one.result() for one in asked}
+            assert set(answers) == {(413, "too_slow"), (429, "busy")}
+            assert int(answers[429, "busy"].headers["Retry-After"]) >= 1
         assert "atelier_at_work 1.0" in client.get("/metrics").text
         easel.go.set()
         _until(lambda: "atelier_at_work 0.0" in client.get("/metrics").text)

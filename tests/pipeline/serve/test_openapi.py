@@ -13,16 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.pipeline.pictures import encoded, texture
-from tests.pipeline.serve.serving import PHOTO, package, served, shelf_of
+from tests.pipeline.serve.serving import PHOTO, generating, package, referring, served, shelf_of
 
 BODIES = [PHOTO, encoded(texture(2, 33, 21), "JPEG"), encoded(texture(3, 20, 20), "WEBP"), PHOTO[:90], b"", b"GIF89a"]
 TYPES = ["application/octet-stream", "image/png", "text/plain", "multipart/form-data; boundary=x", "nonsense"]
-PATHS = ["/api/stylize", "/api/view", "/api/models", "/api/models/{model}/picture", "/health", "/ready", "/metrics"]
+PICTURES = ["/api/models/{model}/picture", "/api/models/{model}/styles/{style}/picture"]
+PATHS = ["/api/stylize", "/api/view", "/api/generate", "/api/models", *PICTURES, "/health", "/ready", "/metrics"]
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    with served(shelf_of(package(tmp_path_factory.mktemp("package")))) as found:
+    root = tmp_path_factory.mktemp("packages")
+    with served(shelf_of(package(root / "a"), referring(root / "b"), generating(root / "c"))) as found:
         yield found
 
 
@@ -34,6 +36,10 @@ def document(client: httpx.Client) -> dict[str, Any]:
 
 def _value(schema: dict[str, Any], name: str) -> st.SearchStrategy[Any]:
     """Return values of a parameter, allowed ones, ones at and beyond the edges, and nonsense."""
+    if "anyOf" in schema:
+        schema = schema["anyOf"][0]
+    if schema.get("type") == "array":
+        return st.lists(_value(schema["items"], name), max_size=3)
     wild = st.one_of(
         st.text(max_size=12), st.sampled_from(["nan", "inf", "-1", "1e400", "true", "null", "%00", "ink"])
     )
@@ -42,13 +48,15 @@ def _value(schema: dict[str, Any], name: str) -> st.SearchStrategy[Any]:
     if "enum" in schema:
         return st.one_of(st.sampled_from(schema["enum"]), wild)
     if schema.get("type") == "number":
-        return st.one_of(st.floats(schema["minimum"], schema["maximum"]), st.floats(), wild)
+        low = schema.get("minimum", schema.get("exclusiveMinimum"))
+        return st.one_of(st.floats(low, schema["maximum"]), st.floats(), wild)
     if schema.get("type") == "integer":
         low, high = schema["minimum"], schema["maximum"]
         return st.one_of(st.integers(low, high), st.sampled_from([low - 1, high + 1, 10**30]), wild)
     if schema.get("type") == "boolean":
         return st.one_of(st.booleans(), wild)
-    return st.one_of(st.sampled_from(["ink", "ink@challenger", "ink@champion"]), wild)
+    known = {"style": ["dots", "lines"], "code": ["k1=2", "c1=-0.5", "k1=7"]}
+    return st.one_of(st.sampled_from(known.get(name, ["ink", "any-hand", "studies", "ink@champion"])), wild)
 
 
 def test_the_document_declares_what_there_is(document: dict[str, Any]) -> None:
@@ -70,26 +78,30 @@ def test_every_answer_is_one_that_the_document_declares(
     for one in call.get("parameters", ()):
         value = data.draw(_value(one["schema"], one["name"]), one["name"])
         if one["in"] == "path":
-            path = path.replace("{model}", quote(str(value), safe="") or "none")
+            path = path.replace(f"{{{one['name']}}}", quote(str(value), safe="") or "none")
         elif data.draw(st.booleans()):
             query[one["name"]] = value
     options: dict[str, Any] = {}
     if "requestBody" in call:
-        options = {
-            "content": data.draw(st.sampled_from(BODIES)),
-            "headers": {"Content-Type": data.draw(st.sampled_from(TYPES))},
-        }
+        body, others = data.draw(st.sampled_from(BODIES)), data.draw(st.lists(st.sampled_from(BODIES), max_size=5))
+        names = data.draw(st.sampled_from([("picture", "reference"), ("reference", "reference"), ("x", "picture")]))
+        options = data.draw(
+            st.sampled_from(
+                [
+                    {"content": body, "headers": {"Content-Type": data.draw(st.sampled_from(TYPES))}},
+                    {"files": [(names[0], body), *((names[1], one) for one in others)]},
+                ]
+            )
+        )
     answer = client.request(method, path, params=query, **options)
-    if "{model}" in call.get("operationId", "") or path not in PATHS:
-        allowed = {"200", "404", "422"}  # a name with a slash in it is another path
-    else:
-        allowed = set(call["responses"])
+    # A name with a slash in it is another path.
+    allowed = {"200", "404", "422"} if path not in PATHS else set(call["responses"])
     assert str(answer.status_code) in allowed, answer.text
     kind = answer.headers["content-type"].partition(";")[0]
     if answer.status_code != 200:
         assert kind == "application/json"
         assert set(json.loads(answer.content)) == {"code", "detail"}
-    elif "requestBody" in call:
+    elif method == "post":
         assert kind in call["responses"]["200"]["content"]
 
 

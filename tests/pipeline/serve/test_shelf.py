@@ -109,9 +109,9 @@ def test_a_lost_alias_or_registry_stops_nobody(place: Workspace) -> None:
     assert shelf.find("ink").version == 1
 
 
-def test_what_does_not_repaint_is_passed_over(tmp_path: Path) -> None:
+def test_what_is_of_another_task_is_passed_over(tmp_path: Path) -> None:
     folder = package(tmp_path)
-    write_json(folder / "config.json", {**read_json(folder / "config.json"), "task": "generate"})
+    write_json(folder / "config.json", {**read_json(folder / "config.json"), "task": "restore"})
     write_manifest(folder, {"data": "d" * 64, "params": "p" * 64, "code": "c" * 64})
     shelf = Shelf(FromFolders([folder]))
     assert _at_hand(shelf) == {}

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
@@ -19,7 +20,7 @@ from pipeline.workspace import Workspace
 from tests.browser import Visit, needs_browser, visit
 from tests.pipeline.packages import empty_workspace, write_package
 from tests.pipeline.pictures import encoded, texture
-from tests.pipeline.serve.serving import Easel, served, settings, shelf_with
+from tests.pipeline.serve.serving import Easel, referring, served, settings, shelf_of, shelf_with
 from tests.pipeline.studio.test_pages import Versions
 
 PATIENCE = 60_000  # ms
@@ -111,6 +112,74 @@ def test_a_whole_visit(workspace: Workspace) -> None:
 
 
 @needs_browser
+def test_the_brush_is_made_finer_and_the_download_is_painted_with_it(workspace: Workspace) -> None:
+    photo = texture(9, 300, 200)
+    with _studio(workspace) as seen:
+        page = seen.page
+        page.locator("#file").set_input_files(_file("garden.png", encoded(photo)))
+        _hung(page)
+        with page.expect_response(lambda answer: "scale=2.000" in answer.url and answer.ok):
+            page.locator("#brush").fill("2")
+        assert page.locator("#brushed").inner_text() == "half as wide"
+        assert page.locator("#brush").get_attribute("aria-valuetext") == "half as wide"
+        _hung(page)
+        page.locator("#format").select_option("png")
+        _, picture = _download(page, page.locator("#download"))
+        stylizer = Stylizer.load(workspace.package("one"))
+        assert ImageChops.difference(picture, stylizer(photo, scale=2)).getbbox() is None
+        assert ImageChops.difference(picture, stylizer(photo)).getbbox() is not None
+        assert not seen.complaints
+
+
+@needs_browser
+def test_a_painter_brings_pictures_of_her_own_to_paint_after(workspace: Workspace, tmp_path: Path) -> None:
+    folder, photo, others = referring(tmp_path), texture(9, 120, 80), [texture(n, 64, 64) for n in (31, 32)]
+    stylizer = Stylizer.load(folder)
+    with _studio(workspace, shelf=shelf_of(workspace.package("one"), folder)) as seen:
+        page = seen.page
+        page.locator("label").filter(has_text="one").click()
+        assert page.locator(".manner").is_hidden()  # until a model is chosen that paints after pictures
+        page.locator("#file").set_input_files(_file("garden.png", encoded(photo)))
+        _hung(page)
+        with page.expect_response(lambda answer: "style=dots" in answer.url and answer.ok):
+            page.locator("label").filter(has_text="any-hand").click()
+        _hung(page)
+        assert not seen.broken_images()
+        page.locator("#format").select_option("png")
+        _, picture = _download(page, page.locator("#download"))
+        assert ImageChops.difference(picture, stylizer(photo, style="dots")).getbbox() is None
+        with page.expect_response(lambda answer: "style=lines" in answer.url and answer.ok):
+            page.locator("label").filter(has_text="lines").click()
+        with page.expect_response(lambda answer: "strength=0.5" in answer.url and answer.ok):
+            page.locator("#strength").fill("50")  # of features, so it is painted anew
+        assert page.locator("#champion .after").evaluate("one => getComputedStyle(one).opacity") == "1"
+        page.locator("#strength").fill("100")
+
+        page.locator(".references").set_input_files([_file("notes.txt", b"not a picture")])
+        page.get_by_role("alert").wait_for()
+        assert "no picture that can be read" in page.get_by_role("alert").inner_text()
+        assert page.locator(".own").is_hidden()
+        page.locator(".references").set_input_files([_file(f"{n}.png", encoded(texture(n))) for n in range(5)])
+        assert "At most 4 pictures" in page.get_by_role("alert").inner_text()
+        with page.expect_request(lambda asked: asked.method == "POST" and "api/stylize" in asked.url) as begun:
+            files = [_file(f"mine-{number}.png", encoded(one)) for number, one in enumerate(others)]
+            page.locator(".references").set_input_files(files)
+        assert begun.value.headers["content-type"].startswith("multipart/form-data")
+        _hung(page)
+        assert page.locator(".own").inner_text() == "2 of your own"
+        assert page.locator(".own img").count() == 2
+        _, picture = _download(page, page.locator("#download"))
+        expected = stylizer(photo, reference=others)
+        assert _distance(picture, expected) < 3 < _distance(picture, stylizer(photo, style="lines"))
+        seen.complaints = [one for one in seen.complaints if "415" not in one]  # the browser notes the refusal
+        assert not seen.complaints
+
+
+def _distance(one: Image.Image, other: Image.Image) -> float:
+    return float(np.abs(np.asarray(one, int) - np.asarray(other, int)).mean())
+
+
+@needs_browser
 def test_a_visit_by_keys_alone(workspace: Workspace) -> None:
     with _studio(workspace) as seen:
         page = seen.page
@@ -134,7 +203,9 @@ def test_a_visit_by_keys_alone(workspace: Workspace) -> None:
             page.keyboard.press("Tab")
             reached.append(page.evaluate("document.activeElement.id"))
         assert [
-            one for one in ("model-1", "strength", "keep", "compare", "download", "another") if one not in reached
+            one
+            for one in ("model-1", "brush", "strength", "keep", "compare", "download", "another")
+            if one not in reached
         ] == []
         assert not seen.complaints
 
@@ -216,7 +287,7 @@ def test_a_server_that_is_busy_slow_or_gone_is_told_in_words(workspace: Workspac
             page.locator("#champion.painting").wait_for()
             assert page.locator("#champion").get_attribute("aria-busy") == "true"
             page.get_by_role("alert").wait_for()
-            assert "longer than 2 s" in page.get_by_role("alert").inner_text()
+            assert "longer than 2 s to paint" in page.get_by_role("alert").inner_text()
             easel.go.set()
             page.locator("#keep").check()
             _hung(page)

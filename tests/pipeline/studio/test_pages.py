@@ -21,7 +21,7 @@ from pipeline.studio import cards, state
 from pipeline.studio.pages import pages
 from pipeline.workspace import PHOTOS, Workspace
 from tests.pipeline.packages import empty_workspace, write_package
-from tests.pipeline.serve.serving import PHOTO, code, served, settings
+from tests.pipeline.serve.serving import PHOTO, code, generating, referring, served, settings, shelf_of
 
 DECISIONS = [
     {"time": "2026-11-20T03:00:00Z", "action": "promote", "name": "ink", "from": None, "to": 1, "phase": "intent"},
@@ -102,6 +102,19 @@ def test_a_model_can_be_chosen_by_its_picture_and_its_challenger_is_named(worksp
         assert code(client.get("/samples/..%2F..%2Fetc/small.jpg"))[0] in (404, 422)
 
 
+def test_a_model_of_images_out_of_noise_is_shown_and_not_offered_to_paint(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    shelf = shelf_of(generating(tmp_path / "a"), referring(tmp_path / "b"), workspace.package("one"))
+    with served(shelf, extend=pages(workspace)) as client:
+        assert set(re.findall(r'name="model"[^>]*value="([^"]+)"', client.get("/").text)) == {"any-hand", "one"}
+        assert 'href="/styles/studies"' in client.get("/styles").text
+        assert "Paint with it" not in client.get("/styles/studies").text
+        assert "Paint with it" in client.get("/styles/one").text
+        assert "k1, c1" in client.get("/styles/studies").text
+        assert "dots, lines" in client.get("/styles/any-hand").text
+
+
 def test_the_styles_have_cards(workspace: Workspace) -> None:
     with _studio(workspace, "one", "two") as client:
         model: Model = Versions(workspace, "one").find("ink")
@@ -153,9 +166,8 @@ def test_the_state_tells_what_landed_and_what_was_decided_and_why(workspace: Wor
     ]
     assert told == sorted(told)  # the newest first, and an intent is no decision
     assert text.count("became the champion") == 2
-    assert (
-        "ink<small>newest: IMG_3.jpg, IMG_2.jpg, IMG_1.jpg; 2026-11-13</small></td><td>3</td><td>1</td><td>2" in text
-    )
+    newest = "newest: IMG_3.jpg, IMG_2.jpg, IMG_1.jpg; <time>2026-11-13</time>"
+    assert f"ink<small>{newest}</small></td><td>3</td><td>1</td><td>2" in text
     assert "photographs<small>" in text
     assert "ink: refused<small>Refused: texture is no closer." in text
 
