@@ -16,6 +16,7 @@ class Serve:
     port: Annotated[int, Between(0, 65535)]  # 0: a free one
     max_bytes: Annotated[int, Between(10_000, 1_000_000_000)]  # of one upload
     max_pixels: Annotated[int, Between(10_000, 500_000_000)]  # of one picture
+    max_references: Annotated[int, Between(1, 64)]  # that one picture is painted after
     at_once: Annotated[int, Between(1, 256)]  # pictures that are opened and painted at the same time
     waiting: Annotated[int, Between(0, 10_000)]  # pictures that may wait for it; the next one is told to come again
     upload_seconds: Annotated[float, Between(0.1, 86_400)]  # within which an upload has arrived
