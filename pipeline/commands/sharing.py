@@ -9,15 +9,11 @@ import typer
 
 from pipeline.terminal import hint, out, run_module, shown
 
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command(epilog="Example: atelier publish --dry-run")(publish)
-    app.command(epilog="Example: atelier reproduce monet 1")(reproduce)
-    app.command(epilog="Example: atelier adopt monet path/to/copied-workspace")(adopt)
-    app.command("accept-code", epilog='Example: atelier accept-code monet --reason "Only comments."')(accept_code)
+commands = typer.Typer()
+PANEL = "Between machines"  # under which `atelier --help` lists them
 
 
+@commands.command(rich_help_panel=PANEL, epilog="Example: atelier publish --dry-run")
 def publish(
     context: typer.Context,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; push nothing.")] = False,
@@ -27,6 +23,7 @@ def publish(
     raise typer.Exit(run_module(workspace, "flows.publish", ["--dry-run"] if dry_run else []))
 
 
+@commands.command(rich_help_panel=PANEL, epilog="Example: atelier reproduce monet 1")
 def reproduce(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The model.")],
@@ -44,6 +41,7 @@ def reproduce(
         raise typer.Exit(1)
 
 
+@commands.command(rich_help_panel=PANEL, epilog="Example: atelier adopt monet path/to/copied-workspace")
 def adopt(
     context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="Whose training it is.")],
@@ -62,6 +60,9 @@ def adopt(
     hint(workspace, f"retrain {recipe}")
 
 
+@commands.command(
+    "accept-code", rich_help_panel=PANEL, epilog='Example: atelier accept-code monet --reason "Only comments."'
+)
 def accept_code(
     context: typer.Context,
     recipes: Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Which; all without.")] = None,

@@ -11,14 +11,11 @@ import typer
 from pipeline.terminal import hint, out, shown
 from pipeline.workspace import Workspace
 
-
-def add(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.command(epilog="Example: atelier up")(up)
-    app.command(epilog="Example: atelier down")(down)
-    app.command(epilog="Example: atelier upgrade")(upgrade)
+commands = typer.Typer()
+PANEL = "Servers and schedule"  # under which `atelier --help` lists them
 
 
+@commands.command(rich_help_panel=PANEL, epilog="Example: atelier up")
 def up(
     context: typer.Context,
     foreground: Annotated[
@@ -46,6 +43,7 @@ def up(
     hint(workspace, "status", "down")
 
 
+@commands.command(rich_help_panel=PANEL, epilog="Example: atelier down")
 def down(context: typer.Context) -> None:
     """Stop what `atelier up` started, and nothing else; a training goes on from its checkpoint next time."""
     workspace = context.obj.workspace()
@@ -55,6 +53,7 @@ def down(context: typer.Context) -> None:
     out.print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was up")
 
 
+@commands.command(rich_help_panel=PANEL, epilog="Example: atelier upgrade")
 def upgrade(context: typer.Context) -> None:
     """Back up the servers' databases and bring them to the version of the installed packages."""
     workspace = context.obj.workspace()

@@ -8,12 +8,11 @@ import typer
 
 from pipeline.terminal import hint, out
 
-
-def add(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command(epilog="Example: atelier weights --pin")(weights)
+commands = typer.Typer()
+PANEL = "This machine"  # under which `atelier --help` lists them
 
 
+@commands.command(rich_help_panel=PANEL, epilog="Example: atelier weights --pin")
 def weights(
     context: typer.Context,
     pin: Annotated[
