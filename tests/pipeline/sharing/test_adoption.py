@@ -80,13 +80,13 @@ def not_finite(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_training_of_a_bare_machine_is_adopted_if_it_is_of_exactly_this(studio: Path, tmp_path: Path) -> None:
-    edit(studio / "params.yaml", "seed: 20", "seed: 21")
+    edit(studio / "params.yaml", "decay_from: 0.5", "decay_from: 0.6")
     bare = train_elsewhere(studio, tmp_path / "bare")
     result, before = bare / "runs" / "ink", (studio / "dvc.lock").read_bytes()
     comment = "# a comment\n"
     cases: dict[str, tuple[Path, Callable[[Path], object]]] = {
-        "its parameters (seed 21 there, 20 here) differ": (
-            studio / "params.yaml", lambda path: edit(path, "seed: 21", "seed: 20"),
+        "its parameters (train.decay_from 0.6 there, 0.5 here) differ": (
+            studio / "params.yaml", lambda path: edit(path, "decay_from: 0.6", "decay_from: 0.5"),
         ),
         "its code (pipeline/train.py) differ": (
             studio / TRAIN, lambda path: path.write_text(path.read_text() + comment),
@@ -125,7 +125,7 @@ def test_a_training_of_a_bare_machine_is_adopted_if_it_is_of_exactly_this(studio
     assert [states[f"{stage}@ink"] for stage in ("train", "package", "evaluate")] == ["unchanged", "done", "done"]
     version = registry.version_of(Workspace(studio), "ink", 2)
     assert f"trained elsewhere on cpu, 6 steps, from {bare}" in version.tags["adopted"]
-    assert read_json(version.directory / "config.json")["seed"] == 21
+    assert read_json(version.directory / "config.json")["training"]["train"]["decay_from"] == 0.6
     assert declared.pending(Workspace(studio), "ink") == {}
 
 
