@@ -22,7 +22,7 @@ class Serve:
     upload_seconds: Annotated[float, Between(0.1, 86_400)]  # within which an upload has arrived
     decode_seconds: Annotated[float, Between(0.1, 86_400)]  # within which one picture is opened
     decoder_memory_mb: Annotated[int, Between(256, 1_000_000)]  # of one decoder, above what it starts with
-    paint_seconds: Annotated[float, Between(0.1, 86_400)]  # from the upload's end to the answer
+    paint_seconds: Annotated[float, Between(0.1, 86_400)]  # for painting one picture, and for waiting before
     poll_seconds: Annotated[float, Between(0.01, 86_400)]  # between two looks at the registry
     prefect: str  # address of Prefect's pages, which the studio links to
     mlflow: str  # address of MLflow's pages
