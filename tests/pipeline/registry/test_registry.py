@@ -368,11 +368,11 @@ def test_a_served_model_that_restores_takes_a_mask_and_keeps_the_rest_exact(plac
 @pytest.mark.parametrize(
     ("config", "takes", "options"),
     [
-        ({}, {"image"}, {"strength", "preserve_color", "reverse"}),  # of before there were tasks
+        ({}, {"image"}, {"strength", "scale", "preserve_color", "reverse"}),  # of before there were tasks
         (
             {"task": "stylize", "reference": True},
             {"image"},
-            {"strength", "preserve_color", "reverse", "reference", "style"},
+            {"strength", "scale", "preserve_color", "reverse", "reference", "style"},
         ),
         ({"task": "generate"}, {"seed"}, {"truncation", "code"}),
         ({"task": "restore"}, {"image", "mask"}, set()),
