@@ -80,9 +80,9 @@ class Studio:
         inherited = {name: value for name, value in os.environ.items() if name != "PREFECT_HOME"}
         return {**inherited, "PYTHONPATH": str(self.root), "PREFECT_API_URL": self.server, "ATELIER_HINTS": "off"}
 
-    def retrain(self) -> subprocess.CompletedProcess[str]:
-        """Run a retrain to its end."""
-        return self.run("flows.retrain")
+    def retrain(self, *recipes: str) -> subprocess.CompletedProcess[str]:
+        """Run a retrain to its end, of what is due or of what is named."""
+        return self.run("flows.retrain", *recipes)
 
     def aliases(self) -> dict[str, int]:
         """Return what names what."""
