@@ -315,6 +315,7 @@ def test_a_recipe_begins_with_a_version_of_another(studio: Studio, retrain: Call
     assert "no folder of warm/; there are ink-v1, none" in missing.stderr
 
 
+@pytest.mark.slow
 def test_a_recipe_waits_for_enough_new_artworks_unless_it_is_asked_for(
     studio: Studio, retrain: Callable[..., dict[str, Any]]
 ) -> None:

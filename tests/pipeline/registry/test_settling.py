@@ -410,6 +410,7 @@ def test_a_deletion_that_was_cut_short_is_not_done_to_what_became_champion_meanw
     assert registry.version_of(studio, "ink", 2).package == known.package
 
 
+@pytest.mark.slow
 def test_a_database_that_does_not_answer_is_one_sentence_and_champions_are_the_journals(studio: Workspace) -> None:
     crowned(studio)
     package = record.read(studio).versions["ink", 2].package
