@@ -18,7 +18,7 @@ def test_it_starts_the_command_in_the_foreground() -> None:
     [start] = [line for line in UNIT.read_text().splitlines() if line.startswith("ExecStart=")]
     program, name, *options = start.partition("=")[2].split()
     assert program.endswith("/.venv/bin/atelier")
-    get_command(app).commands[name].make_context(name, options, resilient_parsing=False)  # type: ignore[attr-defined]
+    get_command(app).commands[name].make_context(name, [*options], resilient_parsing=False)  # type: ignore[attr-defined]
     assert options == ["--foreground"]
 
 
