@@ -112,7 +112,8 @@ def test_jpeg_comes_back_if_it_is_asked_for(served: httpx.Client, place: Workspa
     [picture] = _pictures(_ask(served, [encoded(photo)], format="jpeg"))
     assert picture.format == "JPEG"
     expected = Stylizer.load(place.package("ink"))(photo)
-    assert np.abs(np.asarray(picture, int) - np.asarray(expected, int)).mean() < 6
+    light = np.asarray(picture.convert("L"), int) - np.asarray(expected.convert("L"), int)
+    assert np.abs(light).mean() < 2  # of a model that has learnt nothing: its colours are noise, which JPEG halves
 
 
 def test_what_cannot_be_painted_is_a_400_that_says_why_and_the_server_lives(served: httpx.Client) -> None:
