@@ -35,7 +35,7 @@ def up(
         out.print(f"{name} had ended, and was started again")
     for told in done.released:
         out.print(f"put right: {told}", markup=False)
-    out.print("is up" if done.started else "is up already, nothing was changed")
+    out.print("the schedule is up" if done.started else "the schedule is up already; nothing was changed")
     show_services(workspace)
     if done.started:
         out.print(f"deployments: {', '.join(DEPLOYMENTS)}")

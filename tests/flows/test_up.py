@@ -35,7 +35,7 @@ def studio(new_workspace: Callable[[], Path]) -> Iterator[Path]:
     with ended(root):
         done = atelier(root, "up")
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "is up\n" in done.stdout
+        assert "the schedule is up\n" in done.stdout
         yield root
 
 
@@ -62,7 +62,7 @@ def test_a_second_up_changes_nothing(studio: Path) -> None:
     before = services.read(Workspace(studio))
     done = atelier(studio, "up")
     assert (done.returncode, services.read(Workspace(studio))) == (0, before), done.stderr
-    assert "is up already, nothing was changed" in done.stdout
+    assert "the schedule is up already; nothing was changed" in done.stdout
 
 
 def test_a_run_of_a_deployment_is_kept_as_json_and_its_parameters_are_checked(studio: Path) -> None:
