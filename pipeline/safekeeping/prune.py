@@ -145,7 +145,9 @@ def _checkpoints(workspace: Workspace, held: Holdings, keep: Prune, now: float) 
 
 
 def _logs(workspace: Workspace, keep: Prune, now: float) -> Iterator[Item]:
-    for path in sorted((workspace.var / "logs").rglob("*")):
+    """Yield old logs, and old results of flows, which Prefect keeps for ever."""
+    folders = (workspace.var / "logs", workspace.var / "prefect" / "storage")
+    for path in sorted(path for folder in folders for path in folder.rglob("*")):
         if path.is_file() and _age(path, now) > keep.logs_days:
             yield Item("log", path.relative_to(workspace.root).as_posix(), path.stat().st_size, path)
 

@@ -134,21 +134,23 @@ def test_old_checkpoints_go_but_the_last_and_those_of_a_version_that_is_in_use(s
 
 
 def test_old_logs_and_packages_of_no_version_go(studio: Workspace) -> None:
-    logs = studio.var / "logs"
-    logs.mkdir()
-    for name, days in (("old.log", 20), ("young.log", 1)):
-        (logs / name).write_text("a line\n")
-        os.utime(logs / name, (time.time() - days * DAY,) * 2)
+    logs, results = studio.var / "logs", studio.var / "prefect" / "storage"
+    for folder in (logs, results):
+        folder.mkdir(parents=True)
+        for name, days in (("old", 20), ("young", 1)):
+            (folder / name).write_text("a line\n")
+            os.utime(folder / name, (time.time() - days * DAY,) * 2)
+    old = ["var/logs/old", "var/prefect/storage/old"]
     stray = studio.artifacts / "models" / "m-0"
     (stray / "artifacts").mkdir(parents=True)
     (stray / "artifacts" / "MLmodel").write_text("cut short\n")
     keep = replace(KEEP, versions=20)
-    assert kinds(pruning.plan(studio, keep)) == {"log": ["var/logs/old.log"]}
+    assert kinds(pruning.plan(studio, keep)) == {"log": old}
     make_old(stray, 3)
     plan = pruning.plan(studio, keep)
-    assert kinds(plan) == {"package": ["m-0, of no version"], "log": ["var/logs/old.log"]}
+    assert kinds(plan) == {"package": ["m-0, of no version"], "log": old}
     pruning.carry_out(studio, plan.items)
-    assert sorted(path.name for path in logs.iterdir()) == ["young.log"]
+    assert [path.name for folder in (logs, results) for path in folder.iterdir()] == ["young", "young"]
     assert not stray.exists()
     assert len(list((studio.artifacts / "models").iterdir())) == len(record.read(studio).versions)
 
