@@ -93,8 +93,8 @@ def test_of_cut_the_losses_of_a_whole_batch_see_each_process_alone() -> None:
     _, (two, one, _), _ = compare(dict.fromkeys([*WHOLE, *SPLIT], 1.0))
     for name in SPLIT:
         torch.testing.assert_close(two["generator"][name], one["generator"][name], rtol=1e-5, atol=1e-6)
-    for name in WHOLE:
-        assert abs(float(two["generator"][name] - one["generator"][name])) > 1e-4
+    for name in WHOLE:  # at least three times as far apart as what must be equal may be
+        assert abs(float(two["generator"][name] - one["generator"][name])) > 2e-5
 
 
 def test_a_number_that_is_not_finite_in_one_process_makes_all_skip_the_step() -> None:
