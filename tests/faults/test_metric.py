@@ -47,5 +47,6 @@ def test_it_is_refused_and_the_champion_stays(prefect_server: str, tmp_path_fact
         studio.assert_champion_loads()
     git(studio.root, "checkout", "-q", "HEAD", "--", CODE)
     assert code.read_text() == before
-    studio.assert_converged()
+    assert studio.retrain("ink").returncode == 0
     assert "style/texture_swd" not in sane(studio)["sentence"]
+    studio.assert_converged()
