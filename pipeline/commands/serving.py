@@ -14,18 +14,11 @@ from pipeline.workspace import Workspace
 commands = typer.Typer()
 PANEL = "Serving"  # under which `atelier --help` lists them
 
-
 Packages = Annotated[
     list[Path] | None, typer.Option("--package", help="A package folder, in place of the champions; may be repeated.")
 ]
-
-
 Host = Annotated[str | None, typer.Option(help="Address to listen on, in place of serve.host.")]
-
-
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port, in place of serve.port; 0: a free one.")]
-
-
 TokenFile = Annotated[
     Path | None, typer.Option("--token-file", metavar="FILE", help="Holds the token that every request must bring.")
 ]
