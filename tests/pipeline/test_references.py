@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline import cli, evaluate, group, held_out, judge, package, train
 from pipeline.export import PARITY
@@ -117,9 +117,17 @@ def test_the_graph_takes_photographs_and_references_of_any_size(studio: Workspac
     assert np.abs(made - stylizer.network(*given).numpy()).max() < PARITY
 
 
-def test_the_cards_program_paints_after_the_first_reference(studio: Workspace, tmp_path: Path) -> None:
+def test_the_cards_program_paints_after_the_first_reference(
+    studio: Workspace, stylizer: Stylizer, tmp_path: Path
+) -> None:
     first = read_references_of(studio.package("many"), "dots")[0]
     run_program(sys.executable, studio.package("many"), tmp_path, reference=first)
+    with Image.open(tmp_path / "photo.png") as picture, Image.open(tmp_path / "painting.png") as painting:
+        near, far = (
+            np.abs(np.asarray(painting, float) - np.asarray(stylizer(picture, reference=one), float)).mean()
+            for one in (first, ImageOps.invert(first))
+        )
+    assert near < 0.5 * far
 
 
 def test_a_large_picture_is_painted_by_tiles_as_it_is_whole(stylizer: Stylizer) -> None:
