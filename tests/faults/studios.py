@@ -34,9 +34,9 @@ _KILLED_AT_REGISTRATION = """
 import os, signal, sys
 from pipeline import registry
 registry.register = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-from flows.command import retrain_command
-sys.argv = ["retrain"]
-retrain_command()
+from flows.__main__ import main
+sys.argv = ["flows", "retrain"]
+main()
 """
 
 
@@ -82,7 +82,7 @@ class Studio:
 
     def retrain(self, *recipes: str) -> subprocess.CompletedProcess[str]:
         """Run a retrain to its end, of what is due or of what is named."""
-        return self.run("flows.retrain", *recipes)
+        return self.run("flows", "retrain", *recipes)
 
     def aliases(self) -> dict[str, int]:
         """Return what names what."""
@@ -224,7 +224,7 @@ def _settled(make: Make, server: str) -> Studio:
         first = Studio(root, "", "", server)
         done = first.retrain()
         assert done.returncode == 0, done.stdout + done.stderr
-        promoted = first.run("flows.promote", "ink", "1", "--reason", "the first")
+        promoted = first.run("flows", "promote", "ink", "1", "--reason", "the first")
         assert promoted.returncode == 0, promoted.stderr
         return Studio(root, registry.version_of(first.workspace, "ink", 1).package, "", server)
 
