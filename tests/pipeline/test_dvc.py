@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,23 @@ def test_a_half_written_record_is_no_end(place: Workspace, left: bytes) -> None:
     done = add(place, dvc(place, "add", "picture"))
     assert done.returncode == 0, done.stderr
     assert (place.root / "picture.dvc").is_file()
+
+
+def test_a_number_that_was_given_anew_is_no_holder(place: Workspace) -> None:
+    command = dvc(place, "add", "picture")
+    with subprocess.Popen(["sleep", "600"]) as other:
+        try:
+            held = {"read": {}, "write": {str(place.root / "picture"): {"pid": other.pid, "cmd": "dvc repro"}}}
+            record(place).parent.mkdir(parents=True, exist_ok=True)
+            record(place).write_text(json.dumps(held))
+            assert not mend_locks(place)  # it may be: it is older than the record
+            os.utime(record(place), (time.time() - 3600,) * 2)
+            assert "busy" in add(place, command).stderr
+            os.utime(record(place), (time.time() - 3600,) * 2)
+            done = add(place, dvc(place, "add", "picture"))
+            assert done.returncode == 0, done.stderr
+        finally:
+            other.kill()
 
 
 def test_a_whole_record_stays(place: Workspace) -> None:
