@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from pipeline.up.credentials import Credentials
 from pipeline.up.processes import flow_runs
 
 DEPLOYMENTS = ("retrain", "watch", "promote", "rollback", "evaluate-champion", "prune")
+_BUSY = (429, 502, 503, 504)
+_PATIENCE, _PAUSE = 60.0, 1.0  # seconds: for an answer, and until a busy server is asked again
 _GRACE = 90.0  # seconds in which a run that was given its slot gets a process
 _UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 
@@ -46,17 +50,26 @@ class Api:
             self._headers["Authorization"] = f"Basic {token}"
 
     def call(self, path: str, body: dict[str, Any], method: str = "POST") -> Any:
-        """Return the answer.
+        """Return the answer. A server that says that it is busy, as Prefect's while its database is, is asked again.
 
         Raises:
-            OSError: the server does not answer, or refuses.
+            OSError: the server does not answer, refuses, or stays busy for a minute; the message names it.
         """
         request = urllib.request.Request(
             f"{self._base}{path}", json.dumps(body).encode(), self._headers, method=method
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
+                    text = answer.read()
+                return json.loads(text) if text else None
+            except urllib.error.HTTPError as error:
+                error.close()
+                if error.code not in _BUSY or time.monotonic() > deadline:
+                    said = f"HTTP {error.code} {error.reason}"
+                    raise OSError(f"the Prefect server at {self._base} does not do {path}: {said}") from error
+            time.sleep(_PAUSE)
 
     def deployments(self) -> list[dict[str, Any]]:
         """Return our deployments that a process of this machine serves; of work pools others may run them."""

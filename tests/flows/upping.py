@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pipeline import services
 from pipeline.up import processes
+from pipeline.up.credentials import Credentials
+from pipeline.up.slots import Api
 from pipeline.workspace import Workspace
 from tests.flows.studio import command
 
@@ -50,10 +50,9 @@ def until(true: Callable[[], Any], what: str, seconds: float = 240.0) -> Any:
 
 def ask(root: Path, path: str, body: dict[str, Any]) -> Any:
     """Return what the workspace's Prefect server answers."""
-    address = f"{services.prefect_url(Workspace(root))}/api{path}"
-    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+    address = services.prefect_url(Workspace(root))
+    assert address is not None
+    return Api(address, Credentials.find({})).call(path, body)
 
 
 def deployments(root: Path) -> dict[str, dict[str, Any]]:
