@@ -3,11 +3,12 @@
     python -m benchmarks.inference --package models/monet [--photo photo.jpg] [--only pictures]
 
 Ways: plain eager torch as it comes; what `Stylizer` runs; onnxruntime on the package's graph, and on that in half
-precision. Each has a process of its own, with its own peak memory, and they take turns at each size, so that what else
-runs on the machine hits all of them; the fastest turn counts, fewer are taken of large sizes. Whole pictures go
+precision. Each has a process of its own, with its own peak memory, and they take turns at each size, so that what
+else runs on the machine hits all of them; the fastest turn counts, fewer are taken of large sizes. Whole pictures go
 through `Stylizer`, each in a process of its own.
 
-The page is written after every row, and `--only` measures some parts anew and leaves the others' rows as they stand.
+The page is written after every row. `--only` measures some parts anew and leaves the others' rows as they stand;
+`--sides 3840` goes on with sizes of that width, beside the rows that are there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import platform
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -52,7 +53,7 @@ PICTURES = (
     ((12_248, 8165), 100.0),
 )
 SHARES = (2, 4, 8, 16)
-_TURNS, _PIXELS = 6, 14 << 20  # turns of a size at most, and about how many pixels all of them have together
+_TURNS, _PIXELS = 6, 4 << 20  # turns of a size at most, and about how many pixels all of them have together
 _HEADS = {
     "networks": (
         "## The network by itself",
@@ -67,8 +68,8 @@ _HEADS = {
     ),
     "pictures": (
         "## Whole pictures",
-        "From an image in memory to its painting in memory, each in a process of its own. At a scale of 100 the brush "
-        "is as fine as the picture's own pixels: all of it goes through the network, by tiles.",
+        "From an image in memory to its painting in memory, each in a process of its own. At a scale of 100 pictures "
+        "are painted at their own size: all of them goes through the network, by tiles.",
         "| size | scale | time | time a megapixel | peak memory |",
     ),
 }
@@ -81,17 +82,22 @@ def main() -> None:
     parser.add_argument("--photo", type=Path, help="what pictures are made of; noise without")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=tuple(_HEADS), nargs="+", default=tuple(_HEADS))
+    parser.add_argument("--sides", type=int, nargs="+", help="widths, of the parts that have sizes; without: all")
     given = parser.parse_args()
+
+    def wanted(width: int) -> bool:
+        return given.sides is None or width in given.sides
+
     with tempfile.TemporaryDirectory() as scratch:
         package, photo = given.package, given.photo or _noise(Path(scratch))
         measured: Mapping[str, Callable[[], Iterator[str]]] = {
-            "networks": lambda: networks(package, given.threads, Path(scratch)),
+            "networks": lambda: networks([s for s in SIDES if wanted(s[0])], package, given.threads, Path(scratch)),
             "proxies": lambda: proxies(package, photo),
-            "pictures": lambda: pictures(package, photo, given.threads),
+            "pictures": lambda: pictures([p for p in PICTURES if wanted(p[0][0])], package, photo, given.threads),
         }
         page = Page(RESULT, _told(package, given.threads))
         for part in given.only:
-            page.begin(part)
+            page.begin(part, anew=given.sides is None)
             for row in measured[part]():
                 page.add(part, row)
                 print(row, flush=True)
@@ -107,9 +113,10 @@ class Page:
         before = path.read_text() if path.is_file() else ""
         self.parts = {name: _part(before, head) for name, (head, _, _) in _HEADS.items()}
 
-    def begin(self, part: str) -> None:
-        """Forget a part's rows."""
-        self.parts[part] = (self.told, [])
+    def begin(self, part: str, anew: bool = True) -> None:
+        """Forget a part's rows, or go on with them."""
+        told, rows = self.parts[part]
+        self.parts[part] = (self.told, []) if anew else (f"{told} Continued: {self.told}".strip(), rows)
 
     def add(self, part: str, row: str) -> None:
         """Add a row to a part that has begun, and write the page."""
@@ -137,12 +144,12 @@ def _told(package: Path, threads: int) -> str:
     network = ", ".join(f"{key} {value}" for key, value in sorted(config["network"]["arguments"].items()))
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}; {platform.machine()}, {os.cpu_count()} hardware "
-        f"threads, {threads} used, load before {os.getloadavg()[0]:.1f}; torch {torch.__version__}. Network: {network}; "
-        f"`view` {config['view']} px."
+        f"threads, {threads} used, load before {os.getloadavg()[0]:.1f}; torch {torch.__version__}. "
+        f"Network: {network}; `view` {config['view']} px."
     )
 
 
-def networks(package: Path, threads: int, scratch: Path) -> Iterator[str]:
+def networks(sides: Sequence[tuple[int, int]], package: Path, threads: int, scratch: Path) -> Iterator[str]:
     """Yield rows: ms of each way at each size, and how much faster than plain torch."""
     half = export(package, scratch / "half.onnx", "onnx", half=True)
     ways = {
@@ -155,7 +162,7 @@ def networks(package: Path, threads: int, scratch: Path) -> Iterator[str]:
         pools = {name: stack.enter_context(_process()) for name in ways}
         for name, (build, path) in ways.items():
             pools[name].submit(_get_ready, build, path, threads).result()
-        for width, height in SIDES:
+        for width, height in sides:
             turns = max(1, min(_TURNS, round(_PIXELS / (width * height))))
             found: dict[str, list[tuple[float, int]]] = {name: [] for name in ways}
             for _ in range(turns):
@@ -239,9 +246,11 @@ def proxies(package: Path, photo: Path) -> Iterator[str]:
         yield f"| the left third alone | {off(whole[..., : width // 3])} |"
 
 
-def pictures(package: Path, photo: Path, threads: int) -> Iterator[str]:
+def pictures(
+    sizes: Sequence[tuple[tuple[int, int], float]], package: Path, photo: Path, threads: int
+) -> Iterator[str]:
     """Yield rows: seconds, s per megapixel and peak memory of whole pictures."""
-    for (width, height), scale in PICTURES:
+    for (width, height), scale in sizes:
         with _process() as pool:
             seconds, peak = pool.submit(_one_picture, package, photo, (width, height), scale, threads).result()
         yield (
@@ -250,9 +259,7 @@ def pictures(package: Path, photo: Path, threads: int) -> Iterator[str]:
         )
 
 
-def _one_picture(
-    package: Path, photo: Path, size: tuple[int, int], scale: float, threads: int
-) -> tuple[float, int]:
+def _one_picture(package: Path, photo: Path, size: tuple[int, int], scale: float, threads: int) -> tuple[float, int]:
     """Paint one picture of a size; return seconds and peak memory."""
     torch.set_num_threads(threads)
     stylizer = Stylizer.load(package)
