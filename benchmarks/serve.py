@@ -44,14 +44,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="for each number of clients")
     given = parser.parse_args()
     photos = [photo_bytes(number, side=given.side) for number in range(8)]
-    rows, memory = [], []
+    rows, memory, busy = [], [], os.getloadavg()[0]
     with serving(given.package) as address:
         paint(address, photos, 1, count=_WARM_UP)
         for clients in CLIENTS:
-            rows.append(row(clients, *load(address, photos, clients, given.seconds)))
-            memory.append(resident(address))
+            before = figure(address, "process_cpu_seconds_total")
+            took, seconds = load(address, photos, clients, given.seconds)
+            worked = figure(address, "process_cpu_seconds_total") - before
+            rows.append(row(clients, took, seconds, worked))
+            memory.append(figure(address, "process_resident_memory_bytes"))
             print(rows[-1], flush=True)
-    write_atomic(RESULT, report(rows, memory, given.side, given.package))
+    write_atomic(RESULT, report(rows, memory, busy, given.side, given.package))
     print(f"written to {RESULT.relative_to(ROOT)}")
 
 
@@ -83,10 +86,13 @@ def paint(
     return took
 
 
-def row(clients: int, took: list[float], seconds: float) -> str:
-    """Return a row of the table: clients, paintings, a second, median and 99th percentile in ms."""
+def row(clients: int, took: list[float], seconds: float, worked: float) -> str:
+    """Return a row of the table: clients, paintings, a second, median and 99th percentile in ms, processor in ms."""
     median, last = statistics.median(took), quantile(took, 0.99)
-    return f"| {clients} | {len(took)} | {len(took) / seconds:.2f} | {1000 * median:.0f} | {1000 * last:.0f} | 0 |"
+    return (
+        f"| {clients} | {len(took)} | {len(took) / seconds:.2f} | {1000 * median:.0f} | {1000 * last:.0f} | "
+        f"{1000 * worked / len(took):.0f} | 0 |"
+    )
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -94,17 +100,18 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
-def report(rows: list[str], memory: list[int], side: int, package: Path) -> str:
-    """Return the page."""
+def report(rows: list[str], memory: list[float], busy: float, side: int, package: Path) -> str:
+    """Return the page; `busy` is the machine's load before anything was measured."""
     lines = [
         "# `atelier serve` on loopback",
         "",
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}, Python {platform.python_version()}, "
-        f"{len(os.sched_getaffinity(0))} cores. JPEG photographs of {side} x {side} px in, JPEG paintings out, of "
-        f"package `{package.name}`, settings of params.yaml; `python -m benchmarks.serve`.",
+        f"{len(os.sched_getaffinity(0))} cores, load before {busy:.1f}. JPEG photographs of "
+        f"{side} x {side} px in, JPEG paintings out, of package `{package.name}`, settings of params.yaml; "
+        "`python -m benchmarks.serve`. Processor: the server's own, without decoders and clients.",
         "",
-        "| clients | paintings | a second | p50, ms | p99, ms | errors |",
-        "|---|---|---|---|---|---|",
+        "| clients | paintings | a second | p50, ms | p99, ms | processor, ms a painting | errors |",
+        "|---|---|---|---|---|---|---|",
         *rows,
         "",
         f"Memory of the server after each: {', '.join(f'{one / 1e6:.0f} MB' for one in memory)}.",
@@ -113,11 +120,12 @@ def report(rows: list[str], memory: list[int], side: int, package: Path) -> str:
     return "\n".join(lines)
 
 
-def resident(address: str) -> int:
-    """Return the server's memory in bytes, as its figures say."""
+def figure(address: str, name: str) -> float:
+    """Return one of the server's figures; decoding is done by other processes, and is not in them."""
     text = httpx.get(f"{address}/metrics", timeout=60).text
-    found = re.search(r"^process_resident_memory_bytes (\S+)$", text, re.MULTILINE)
-    return int(float(found.group(1))) if found else 0
+    found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+    assert found, name
+    return float(found.group(1))
 
 
 @contextmanager

@@ -11,12 +11,13 @@ of a network one after another, in the order of `modules`.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
+
+from pipeline.painting.twins import twin
 
 
 def norms(network: nn.Module) -> list[nn.Module]:
@@ -170,21 +171,5 @@ def _split(network: nn.Module, table: Tensor) -> Sequence[Tensor]:
 
 
 def _twin(network: nn.Module, replace: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    """Return a module tree like another, of the same weights, with its instance norms replaced.
-
-    The tree is new, so that two threads that paint two pictures do not meet in it.
-    """
-    made: dict[int, nn.Module] = {}
-
-    def build(module: nn.Module) -> nn.Module:
-        if id(module) not in made:
-            if _is_instance_norm(module):
-                made[id(module)] = replace(module)
-            else:
-                twin = made[id(module)] = copy.copy(module)
-                twin.__dict__["_modules"] = {
-                    name: None if child is None else build(child) for name, child in module._modules.items()
-                }
-        return made[id(module)]
-
-    return build(network)
+    """Return a twin of a network with other modules in the places of its instance norms."""
+    return twin(network, lambda module: replace(module) if _is_instance_norm(module) else module)

@@ -14,7 +14,7 @@ from pipeline.images import cropped, to_image, to_tensor
 from pipeline.painting.statistics import measure, norms, with_statistics
 
 WHOLE = 1 << 19  # px that are painted at once
-_TILE = 768  # side of a tile with its margins, px
+_TILE = 768  # largest side of a tile with its margins, px
 # What a tile sees less of than the whole picture does, px: the last half of a margin is thrown away, the rest blends.
 # Networks of 4 to 9 residual blocks reach 54 to 94 px, and their outermost reach hardly counts.
 _MARGIN = 64
@@ -35,7 +35,7 @@ def paint(
         picture: of any size.
         multiple: see `network`.
         device: where the network is.
-        tile: side of a tile, margins included, px; a multiple of `multiple`.
+        tile: largest side of a tile, margins included, px; a multiple of `multiple`.
         margin: px at each side of a tile that another tile shows better; a multiple of `multiple`.
     """
     if norms(network):
@@ -68,17 +68,18 @@ def proxy(picture: Image.Image, multiple: int, device: torch.device, pixels: int
 
 
 def spans(length: int, tile: int, margin: int, multiple: int) -> list[tuple[int, int]]:
-    """Return where tiles begin and end along a side of `length` px; neighbours share two margins or more.
+    """Return where tiles begin and end along a side of `length` px; neighbours share two margins or little more.
 
     Args:
         length: px, a multiple of `multiple`, as are the others.
-        tile: px of a tile with its margins.
+        tile: px that a tile with its margins has at most; as few tiles as that allows are as small as they may be.
         margin: px.
         multiple: what beginnings and ends are multiples of.
     """
     if length <= tile:
         return [(0, length)]
     count = math.ceil((length - 2 * margin) / (tile - 2 * margin))
+    tile = math.ceil((length - 2 * margin) / count / multiple) * multiple + 2 * margin
     return [(start, start + tile) for start in _spread(length - tile, count, multiple)]
 
 
