@@ -12,6 +12,7 @@ import multiprocessing.context
 import os
 import resource
 import signal
+import tempfile
 import types
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -31,6 +32,8 @@ _PRELOADED = ["pipeline.intake.inspection", "imagehash", "scipy.fftpack"]  # imp
 
 _START_SECONDS = 60
 _KEPT_BLOCKS = 16  # of 16 MB each, Pillow's unit
+_LONGEST_SOCKET = 107  # bytes of the path of a socket (unix(7))
+_SOCKET = "/pymp-12345678/listener-12345678"  # of the standard library's, in the folder for temporary files
 
 
 class WorkerLost(BrokenExecutor):
@@ -70,9 +73,14 @@ class Contained(Executor):
     """Worker processes, each with a limit of memory, and of time for each call. A worker that dies costs one call."""
 
     def __init__(self, workers: int, seconds: float, memory_mb: int) -> None:
-        """Start no more than `workers` processes, each when it is first needed."""
+        """Start no more than `workers` processes, each when it is first needed.
+
+        Raises:
+            ValueError: none starts here.
+        """
         import pebble
 
+        _check_socket(tempfile.gettempdir())
         context = _Context()
         context.set_forkserver_preload(_PRELOADED)
         self._seconds = seconds
@@ -108,6 +116,20 @@ class Contained(Executor):
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """End the workers, at once after an error or Ctrl-C."""
         self.shutdown(cancel_futures=kind is not None)
+
+
+def _check_socket(folder: str) -> None:
+    """Refuse a folder for temporary files in which workers cannot be spoken to.
+
+    Raises:
+        ValueError: its name is too long.
+    """
+    length, most = len(os.fsencode(folder)), _LONGEST_SOCKET - len(_SOCKET)
+    if length > most:
+        raise ValueError(
+            f"the folder for temporary files has a name of {length} bytes, too long for the sockets of worker "
+            f"processes ({most} at most): {folder}; set TMPDIR to a shorter one"
+        )
 
 
 class Inline(Executor):

@@ -66,6 +66,7 @@ class Described(BaseModel):
     both_ways: bool
     styles: list[str]
     codes: list[str]
+    truncates: bool
 
 
 class State(BaseModel):
@@ -76,22 +77,27 @@ class State(BaseModel):
 
 
 _PICTURE = {"type": "string", "format": "binary"}
-_FORM = {
-    "type": "object",
-    "properties": {"picture": _PICTURE, "reference": {"type": "array", "items": _PICTURE}},
-    "required": ["picture"],
-}
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "The bytes of a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC file. Or a form: the file as "
-        "`picture`, and for a model that paints after references one or several as `reference`.",
-        "content": {
-            **{kind: {"schema": _PICTURE} for kind in ("application/octet-stream", "image/*")},
-            "multipart/form-data": {"schema": _FORM},
-        },
+_REFERENCES = {"reference": {"type": "array", "items": _PICTURE}}
+
+
+def _body(form: str, **parts: dict[str, Any]) -> dict[str, Any]:
+    """Return how the document tells of a body that is a picture, or a form with one and, if any, other parts."""
+    schema = {
+        "type": "object",
+        "properties": {"picture": _PICTURE, **parts},
+        "required": ["picture"],
+        "additionalProperties": False,
     }
-}
+    told = f"The bytes of a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC file. Or a form: {form}."
+    kinds = {kind: {"schema": _PICTURE} for kind in ("application/octet-stream", "image/*")}
+    content = {**kinds, "multipart/form-data": {"schema": schema}}
+    return {"requestBody": {"required": True, "description": told, "content": content}}
+
+
+_PAINTED = _body(
+    "the file as `picture`, and for a model that paints after references one or several as `reference`", **_REFERENCES
+)
+_SEEN = _body("the file as `picture`")
 _WHY = {
     400: "The upload was broken off.",
     404: "There is no such model.",
@@ -135,7 +141,7 @@ def _add_painting(app: FastAPI, service: Service) -> None:
         summary="Paint a picture",
         response_class=Response,
         responses={200: {"description": "The painting.", "content": _contents(*MEDIA_TYPES.values())}, **_REFUSALS},
-        openapi_extra=_BODY,
+        openapi_extra=_PAINTED,
         tags=["painting"],
     )
     async def stylize(
@@ -170,13 +176,13 @@ def _add_painting(app: FastAPI, service: Service) -> None:
         summary="See a picture as it is painted from",
         response_class=Response,
         responses={200: {"description": "The picture.", "content": _contents("image/jpeg")}, **_REFUSALS},
-        openapi_extra=_BODY,
+        openapi_extra=_SEEN,
         tags=["painting"],
     )
     async def view(request: Request, max_side: Most = 1600) -> Response:
         """Return the picture in the request's body upright and in sRGB, whatever its format."""
         with service.place():
-            sent = await upload(request, service.settings)
+            sent = await upload(request, service.settings, most_references=0)
             return _as_response(await service.view(sent.picture, max_side), None)
 
 
@@ -338,6 +344,7 @@ def _described(model: Model) -> Described:
         both_ways=model.both_ways,
         styles=list(model.styles),
         codes=list(model.sampler.network.codes.names) if model.task == "generate" else [],
+        truncates=model.task == "generate" and model.sampler.network.truncates,
     )
 
 

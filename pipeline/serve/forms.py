@@ -34,8 +34,9 @@ def read_form(body: bytes, content_type: str, most: int) -> Upload:
     pictures: list[bytes] = []
     references: list[bytes] = []
     for name, content in _parts(body, content_type, most + 1):
-        if name not in ("picture", "reference"):
-            told = "a form holds the parts `picture` and `reference`; everything else stands in the address"
+        if name not in (("picture", "reference") if most else ("picture",)):
+            parts = "the parts `picture` and `reference`" if most else "one part `picture`"
+            told = f"a form holds {parts}; everything else stands in the address"
             raise Problem(422, "form", f"This form has a part {name[:40]!r}: {told}.")
         (pictures if name == "picture" else references).append(content)
     if len(pictures) != 1:

@@ -11,15 +11,21 @@ from pipeline.serve.forms import Upload, is_form, read_form
 from pipeline.serve.problems import Problem
 
 
-async def upload(request: Request, settings: Serve) -> Upload:
+async def upload(request: Request, settings: Serve, most_references: int | None = None) -> Upload:
     """Return what a request brings: its body is a picture, or a form with one.
+
+    Args:
+        request: of which nothing was read yet.
+        settings: limits.
+        most_references: that a form may bring, in place of `settings.max_references`.
 
     Raises:
         Problem: it is empty, too large, too slow, or no whole form.
     """
     content_type = request.headers.get("content-type", "")
     body = await _body(request, settings)
-    sent = read_form(body, content_type, settings.max_references) if is_form(content_type) else Upload(body)
+    most = settings.max_references if most_references is None else most_references
+    sent = read_form(body, content_type, most) if is_form(content_type) else Upload(body)
     if not all((sent.picture, *sent.references)):
         raise Problem(422, "no_picture", "Send a picture's bytes as the body; what came is empty.")
     return sent

@@ -1,4 +1,3 @@
-const find = (id) => document.getElementById(id);
 const works = { champion: find("champion"), challenger: find("challenger") };
 const panel = find("panel"), file = find("file");
 const VIEW = 1600; // px: as much as a screen shows; the download is painted from the photograph itself
@@ -6,38 +5,10 @@ let photo = null; // what was chosen: { blob, name, view, address, shown: Map of
 let own = []; // references of one's own: { blob, name, address }
 let turn = 0; // raised with every choice, so that an answer to an earlier one is not shown
 
-const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
-const say = (text) => { find("status").textContent = text; };
-
 let waiting = 0;
 function soon() { // when a handle has come to rest
   clearTimeout(waiting);
   waiting = setTimeout(paint, 350);
-}
-
-function tell(sentence) {
-  find("problem").textContent = sentence;
-  find("problem").hidden = !sentence;
-}
-
-// Whoever is told to come again does so by himself, a few times.
-async function ask(path, body, again = 3) {
-  let answer;
-  try {
-    const headers = body instanceof FormData ? {} : { "Content-Type": "application/octet-stream" };
-    answer = await fetch(path, { method: "POST", body, headers });
-  } catch {
-    throw new Error("The server does not answer. It may have been stopped: start it again, then choose once more.");
-  }
-  if (answer.ok) return answer.blob();
-  const said = await answer.json().catch(() => ({ detail: `The server answered with status ${answer.status}.` }));
-  const later = Number(answer.headers.get("Retry-After"));
-  if (answer.status === 429 && again && later) {
-    say(said.detail);
-    await wait(Math.min(later, 15));
-    return ask(path, body, again - 1);
-  }
-  throw new Error(said.detail);
 }
 
 const chosen = () => panel.querySelector("input[name=model]:checked");
@@ -158,12 +129,7 @@ async function download(place, button) {
     const format = find("format").value;
     const wanted = wish(place, photo.blob, { strength: strength(), format });
     const painting = await ask(wanted.path, wanted.body);
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(painting);
-    link.download = `${photo.name.replace(/\.[^.]*$/, "")}-${model.replace("@", "-")}.${format.replace("jpeg", "jpg")}`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-    say(`${link.download} was downloaded.`);
+    hand(painting, `${photo.name.replace(/\.[^.]*$/, "")}-${model.replace("@", "-")}.${format.replace("jpeg", "jpg")}`);
   } catch (error) {
     tell(error.message);
     say("");

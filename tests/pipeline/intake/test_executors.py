@@ -127,6 +127,16 @@ def test_where_no_worker_starts_it_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         Contained(1, 60, 256)
 
 
+def test_a_temporary_folder_in_which_no_socket_fits_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("deep" * 20)
+    folder.mkdir()
+    monkeypatch.setattr(executors.tempfile, "tempdir", str(folder))
+    with pytest.raises(ValueError, match=r"too long for the sockets .* set TMPDIR to a shorter one"):
+        Contained(1, 60, 256)
+
+
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = textwrap.dedent("""
         import os, sys, time

@@ -1,6 +1,7 @@
 """Finer brushwork over coarse: where it goes on, what it adds, and what it must leave alone."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,3 +67,16 @@ def test_a_large_picture_has_strokes_of_several_widths() -> None:
     widths = [round(800 / (4 * 800 / (56 * ratio))) for ratio in (1, 2, 4)]  # periods of four working pixels
     background = np.median(spectrum)
     assert all(spectrum[width - 2 : width + 3].max() > 5 * background for width in widths)
+
+
+@pytest.mark.slow
+def test_strokes_of_100_megapixels_are_seen_when_the_whole_picture_is_looked_at() -> None:
+    """Painted at the picture's own size they would have a period of 4 px, and be gone on a screen."""
+    stylizer = Stylizer(_Grain(), {"view": 160, "multiple": 4}, "", CPU)
+    photo = Image.new("RGB", (12_000, 8_334), (120, 120, 120))
+    seen = _levels(stylizer(photo).reduce(10).convert("L"))
+    assert seen.shape == (834, 1200)
+    spectrum = np.abs(np.fft.rfft(seen - seen.mean(), axis=1)).mean(axis=0)
+    period = round(1200 / (4 * 12_000 / (1.4 * 160 * 12_000 / 8_334) / 10))  # in waves across the picture
+    assert spectrum[period - 2 : period + 3].max() > 5 * np.median(spectrum)
+    assert seen.std() > 5

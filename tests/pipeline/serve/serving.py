@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +23,7 @@ from pipeline.serve.api import Extend
 from pipeline.serve.metrics import Figures
 from pipeline.serve.server import address_of, application, listen, server
 from pipeline.serve.shelf import FromFolders, Shelf, Wanted
+from pipeline.workspace import Workspace
 from tests.pipeline.packages import empty_workspace, write_package
 from tests.pipeline.pictures import ROOT, encoded, texture
 
@@ -131,6 +137,43 @@ def served(
         thread.join(60)
         listener.close()
         assert not thread.is_alive()
+
+
+@contextmanager
+def serving(
+    place: Workspace, *arguments: str, **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """Run `atelier` with arguments that serve, on a free port; yield process, address and words once it serves."""
+    command = [sys.executable, "-m", "pipeline.cli", "-C", str(place.root), *arguments, "--port", "0"]
+    inherited = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment}
+    process = subprocess.Popen(
+        command, cwd=place.root.parent, env=inherited, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    try:
+        said = ""
+        while "Ctrl-C ends it" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        [address] = re.findall(r"(?:painting|studio): (http://[^/]+)/", said)
+        yield process, address, said
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until_ready(address: str) -> None:
+    """Wait until a server can paint."""
+    end = time.monotonic() + 120
+    while True:
+        try:
+            if httpx.get(f"{address}/ready", timeout=60).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:

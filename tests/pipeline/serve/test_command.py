@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -21,7 +19,7 @@ from pipeline import cli, registry
 from pipeline.workspace import Workspace
 from tests.pipeline.packages import empty_workspace, write_package
 from tests.pipeline.pictures import encoded, texture
-from tests.pipeline.serve.serving import PHOTO
+from tests.pipeline.serve.serving import PHOTO, serving, until_ready
 
 ROOT = Path(__file__).parents[3]
 
@@ -41,29 +39,6 @@ def place(mlflow_store: Callable[[Path], None], tmp_path: Path) -> Workspace:
     return workspace
 
 
-@contextmanager
-def _process(place: Workspace, *arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run a command that serves; yield it and its address once it serves."""
-    command = [sys.executable, "-m", "pipeline.cli", "-C", str(place.root), *arguments, "--port", "0"]
-    inherited = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment}
-    process = subprocess.Popen(
-        command, cwd=place.root.parent, env=inherited, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
-    try:
-        said = ""
-        while "Ctrl-C ends it" not in said:
-            line = process.stdout.readline()
-            assert line, said
-            said += line
-        [address] = re.findall(r"(?:painting|studio): (http://[^/]+)/", said)
-        assert "monet: monet version 1" in said
-        yield process, address
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.mark.slow
 def test_the_calls_of_the_page_paint_and_the_end_is_orderly(place: Workspace, tmp_path: Path) -> None:
     calls = re.findall(r"^curl .*$", (ROOT / "docs" / "serving.md").read_text(), re.MULTILINE)
@@ -71,8 +46,9 @@ def test_the_calls_of_the_page_paint_and_the_end_is_orderly(place: Workspace, tm
     here = tmp_path / "here"
     here.mkdir()
     (here / "photo.jpg").write_bytes(encoded(texture(1, 60, 40), "JPEG"))
-    with _process(place, "serve") as (process, address):
-        _until_ready(address)
+    with serving(place, "serve") as (process, address, said):
+        assert "monet: monet version 1" in said
+        until_ready(address)
         for call in calls:
             subprocess.run(
                 ["bash", "-c", call.replace("http://127.0.0.1:8080", address)],
@@ -84,24 +60,33 @@ def test_the_calls_of_the_page_paint_and_the_end_is_orderly(place: Workspace, tm
             with Image.open(here / name) as painting:
                 assert (painting.format, painting.size) == (kind, (60, 40))
         registry.promote(place, "monet", 2, "better", by="ana")
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while httpx.get(f"{address}/api/models", timeout=60).json()[0]["version"] != 2:
             assert time.monotonic() < end
             time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=60)
+        large = encoded(texture(5, 900, 600), "JPEG")
+        with ThreadPoolExecutor(1) as other:
+            asked = other.submit(httpx.post, f"{address}/api/stylize?scale=10", content=large, timeout=300)
+            while "atelier_at_work 1.0" not in httpx.get(f"{address}/metrics", timeout=60).text:
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
+            rest, _ = process.communicate(timeout=300)
+            answer = asked.result(60)
+        assert (answer.status_code, answer.headers["X-Atelier-Size"]) == (200, "900x600")  # begun, so finished
         assert process.returncode == 0
-        assert "stopped after 3 paintings" in rest
+        assert "stopped after 4 paintings" in rest
         assert "monet version 2 takes over from version 1" in rest
         assert "Traceback" not in rest
 
 
 @pytest.mark.slow
-def test_the_studio_ends_by_ctrl_c_and_leaves_no_process_and_no_file(place: Workspace, tmp_path: Path) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    with _process(place, "studio", "--no-open", TMPDIR=str(scratch)) as (process, address):
-        _until_ready(address)
+def test_the_studio_ends_by_ctrl_c_and_leaves_no_process_and_no_file(
+    place: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    scratch = tmp_path_factory.mktemp("s")  # sockets lie in it, whose paths must be short
+    with serving(place, "studio", "--no-open", TMPDIR=str(scratch)) as (process, address, _):
+        until_ready(address)
         assert "Which photograph?" in httpx.get(f"{address}/", timeout=60).text
         assert httpx.post(f"{address}/api/stylize?model=monet", content=PHOTO, timeout=60).status_code == 200
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -109,20 +94,18 @@ def test_the_studio_ends_by_ctrl_c_and_leaves_no_process_and_no_file(place: Work
         rest, _ = process.communicate(timeout=60)
         assert process.returncode == 0
         assert "stopped after 1 paintings" in rest
-        assert not [child for child in children if Path(f"/proc/{child}").exists()]
+        end = time.monotonic() + 60
+        while [child for child in children if _runs(child)]:  # they notice that it is gone, each in its own time
+            assert time.monotonic() < end
+            time.sleep(0.05)
     assert not [path for path in scratch.rglob("*") if path.is_file()]
 
 
-def _until_ready(address: str) -> None:
-    end = time.monotonic() + 120
-    while True:
-        try:
-            if httpx.get(f"{address}/ready", timeout=60).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        assert time.monotonic() < end
-        time.sleep(0.1)
+def _runs(process: str) -> bool:
+    try:
+        return "Z (zombie)" not in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_mistakes_are_one_sentence(

@@ -47,6 +47,7 @@ def test_a_seed_and_codes_give_the_image_that_the_package_gives(client: httpx.Cl
 def test_it_says_what_it_can_do(client: httpx.Client) -> None:
     described = {one["model"]: one for one in client.get("/api/models").json()}
     assert (described["studies"]["task"], described["studies"]["codes"]) == ("generate", ["k1", "c1"])
+    assert not described["studies"]["truncates"]
     assert (described["ink"]["task"], described["ink"]["codes"]) == ("stylize", [])
     assert client.get("/api/models/studies/picture").headers["content-type"] == "image/jpeg"
 

@@ -96,6 +96,10 @@ def test_an_upload_that_announces_itself_is_refused_before_it_is_sent(client: ht
 def test_what_is_no_upload_is_told_how_to_send_one(client: httpx.Client) -> None:
     assert code(_post(client, b"")) == (422, "no_picture")
     assert code(client.post("/api/stylize", files={"picture": b""})) == (422, "no_picture")
+    assert client.post("/api/view", files={"picture": PHOTO}).status_code == 200
+    answer = client.post("/api/view", files=[("picture", PHOTO), ("reference", PHOTO)])
+    assert code(answer) == (422, "form")  # what has no meaning is not passed over
+    assert "one part `picture`" in answer.json()["detail"]
     answer = client.post("/api/stylize", files={"image": PHOTO})
     assert code(answer) == (422, "form")
     assert "the parts `picture` and `reference`" in answer.json()["detail"]
@@ -116,7 +120,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(client: httpx.Clien
 def test_a_picture_that_takes_too_long_to_open_is_given_up(tmp_path: Path) -> None:
     from tests.pipeline.intake.kinds import slow
 
-    with served(shelf_of(package(tmp_path)), settings(decode_seconds=1.0, max_pixels=50_000_000)) as client:
+    with served(shelf_of(package(tmp_path)), settings(decode_seconds=4.0, max_pixels=50_000_000)) as client:
         assert code(_post(client, slow())) == (422, "decoder_timeout")
         _lives(client)
 

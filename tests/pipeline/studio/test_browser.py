@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
+from pipeline.generation import Sampler
+from pipeline.images import grid
 from pipeline.inference import Stylizer
 from pipeline.serve.shelf import Shelf
 from pipeline.studio.pages import pages
@@ -20,7 +22,16 @@ from pipeline.workspace import Workspace
 from tests.browser import Visit, needs_browser, visit
 from tests.pipeline.packages import empty_workspace, write_package
 from tests.pipeline.pictures import encoded, texture
-from tests.pipeline.serve.serving import Easel, referring, served, settings, shelf_of, shelf_with
+from tests.pipeline.serve.serving import (
+    Easel,
+    generating,
+    other_package,
+    referring,
+    served,
+    settings,
+    shelf_of,
+    shelf_with,
+)
 from tests.pipeline.studio.test_pages import Versions
 
 PATIENCE = 60_000  # ms
@@ -175,6 +186,131 @@ def test_a_painter_brings_pictures_of_her_own_to_paint_after(workspace: Workspac
         assert not seen.complaints
 
 
+@contextmanager
+def _drawing(workspace: Workspace, *folders: Path, width: int = 1280) -> Iterator[Visit]:
+    with _studio(workspace, width, shelf_of(workspace.package("one"), *folders)) as seen:
+        seen.page.get_by_role("link", name="Draw", exact=True).click()
+        _drawn(seen.page)
+        yield seen
+
+
+def _drawn(page: Any) -> Any:
+    """Wait until all images of the sheet are there that was asked for last."""
+    page.locator("#download:enabled").wait_for()
+    return page.locator(".study")
+
+
+@needs_browser
+def test_a_sheet_of_images_is_drawn_out_of_noise_and_downloaded(workspace: Workspace, tmp_path: Path) -> None:
+    folder = generating(tmp_path)
+    sampler = Sampler.load(folder)
+    with _drawing(workspace, folder) as seen:
+        page = seen.page
+        assert _drawn(page).count() == 16
+        assert not seen.broken_images()
+        assert page.locator("#caption").inner_text() == "studies: seeds 0 to 15"
+        name, sheet = _download(page, page.locator("#download"))
+        assert name == "studies-seeds-0-15.png"
+        images = list(sampler(range(16)))
+        expected = grid([images[row : row + 4] for row in range(0, 16, 4)], gap=4)  # as `atelier generate` lays it
+        assert ImageChops.difference(sheet.convert("RGB"), expected).getbbox() is None
+
+        page.locator("label[for=many-4]").click()
+        page.locator("label[for=k1-1-2]").click()
+        page.locator("#c1-1").fill("-0.5")
+        assert page.locator("#c1-1").get_attribute("aria-valuetext") == "-0.5"
+        with page.expect_response(lambda one: "seed=103" in one.url and "c1%3D-0.5" in one.url and one.ok):
+            page.locator("#seed").fill("100")
+        assert _drawn(page).count() == 4
+        name, sheet = _download(page, page.locator("#download"))
+        assert name == "studies-k1=2-c1=-0.5-seeds-100-103.png"
+        images = list(sampler(range(100, 104), code={"k1": 2, "c1": -0.5}))
+        expected = grid([images[:2], images[2:]], gap=4)
+        assert ImageChops.difference(sheet.convert("RGB"), expected).getbbox() is None
+
+        with page.expect_request(lambda asked: "seed=107" in asked.url and "c1" not in asked.url):
+            page.get_by_role("button", name="leave c1 to the seed").click()
+            page.get_by_role("button", name="Next sheet").click()
+        _drawn(page)
+        assert page.locator("#seed").input_value() == "104"
+        page.locator(".study").nth(1).click()
+        page.get_by_role("heading", name="Seed 105").wait_for()
+        name, picture = _download(page, page.locator("#save"))
+        assert name == "studies-k1=2-seed-105.png"
+        [expected] = sampler([105], code={"k1": 2})
+        assert ImageChops.difference(picture, expected).getbbox() is None
+        assert not seen.complaints
+
+
+@needs_browser
+def test_the_sheet_is_looked_at_by_keys_alone(workspace: Workspace, tmp_path: Path) -> None:
+    with _drawing(workspace, generating(tmp_path)) as seen:
+        page = seen.page
+        page.locator(".study").nth(2).focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Seed 2").wait_for()
+        page.keyboard.press("ArrowRight")
+        page.get_by_role("heading", name="Seed 3").wait_for()
+        page.keyboard.press("Escape")
+        page.locator("dialog[open]").wait_for(state="detached")
+        assert page.evaluate("document.activeElement.dataset.seed") == "3"
+        reached = []
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("document.activeElement.id"))
+        wanted = ("model-1", "seed", "next", "chance", "k1-1-any", "c1-1", "many-16", "download")
+        assert [one for one in wanted if one not in reached] == []
+        page.locator("#k1-1-any").focus()
+        with page.expect_response(lambda answer: "k1%3D0" in answer.url and answer.ok):
+            page.keyboard.press("ArrowRight")
+        assert not seen.complaints
+
+
+@needs_browser
+def test_each_model_shows_the_handles_that_it_has(workspace: Workspace, tmp_path: Path) -> None:
+    arguments = {"latent": 8, "side": 16, "channels": 4, "most": 8, "layers": 2}
+    network = {"name": "stylegan2", "arguments": arguments}
+    style = other_package(tmp_path / "a", "waves", network, method="stylegan2", task="generate")
+    with _drawing(workspace, style, generating(tmp_path / "b")) as seen:
+        page = seen.page
+        assert page.locator("#k1-1-any + label").is_visible()
+        assert not page.locator("#truncation-2").is_visible()
+        with page.expect_response(lambda answer: "model=waves" in answer.url and answer.ok):
+            page.locator("label").filter(has_text="waves").click()
+        assert page.locator("#truncation-2").is_visible()
+        assert not page.locator("#k1-1-any + label").is_visible()
+        with page.expect_response(lambda answer: "truncation=0.5" in answer.url and answer.ok):
+            page.locator("#truncation-2").fill("50")
+        page.locator("label[for=many-4]").click()
+        _, sheet = _download(page, page.locator("#download:enabled"))
+        images = list(Sampler.load(style)(range(4), truncation=0.5))
+        expected = grid([images[:2], images[2:]], gap=4)
+        assert ImageChops.difference(sheet.convert("RGB"), expected).getbbox() is None
+        page.route("**/api/generate*", lambda route: route.abort())
+        page.get_by_role("button", name="Next sheet").click()
+        page.get_by_role("alert").wait_for()
+        assert "does not answer" in page.get_by_role("alert").inner_text()
+        assert page.locator("#download").is_disabled()
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [400, 1280])
+def test_no_part_of_the_sheet_is_cut_off(workspace: Workspace, tmp_path: Path, width: int) -> None:
+    with _drawing(workspace, generating(tmp_path), width=width) as seen:
+        page = seen.page
+        assert not seen.is_too_wide()
+        boxes = [page.locator(".study").nth(place).bounding_box() for place in (0, 3, 15)]
+        assert boxes[0]["y"] == boxes[1]["y"]  # four in a row
+        assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
+        assert boxes[0]["width"] == pytest.approx(boxes[0]["height"], abs=1)
+        page.locator(".study").first.click()
+        for name in ("Download", "Close"):
+            box = page.locator("dialog").get_by_role("button", name=name).bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+            assert box["y"] + box["height"] <= 900
+
+
 def _distance(one: Image.Image, other: Image.Image) -> float:
     return float(np.abs(np.asarray(one, int) - np.asarray(other, int)).mean())
 
@@ -280,14 +416,18 @@ def _drop(page: Any, name: str, data: bytes) -> None:
 @needs_browser
 def test_a_server_that_is_busy_slow_or_gone_is_told_in_words(workspace: Workspace) -> None:
     easel = Easel()
+    easel.go.set()
     with ExitStack() as browser:
-        with _studio(workspace, shelf=shelf_with(easel), paint_seconds=2.0) as seen:
+        with _studio(workspace, shelf=shelf_with(easel), paint_seconds=8.0) as seen:
             page = seen.page
             page.get_by_role("button", name="A dahlia").click()
+            _hung(page)  # so that what opens pictures has started, and only the painting can be slow
+            easel.go.clear()
+            page.locator("#brush").fill("2")
             page.locator("#champion.painting").wait_for()
             assert page.locator("#champion").get_attribute("aria-busy") == "true"
             page.get_by_role("alert").wait_for()
-            assert "longer than 2 s to paint" in page.get_by_role("alert").inner_text()
+            assert "longer than 8 s to paint" in page.get_by_role("alert").inner_text()
             easel.go.set()
             page.locator("#keep").check()
             _hung(page)

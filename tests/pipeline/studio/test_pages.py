@@ -111,8 +111,33 @@ def test_a_model_of_images_out_of_noise_is_shown_and_not_offered_to_paint(
         assert 'href="/styles/studies"' in client.get("/styles").text
         assert "Paint with it" not in client.get("/styles/studies").text
         assert "Paint with it" in client.get("/styles/one").text
+        assert 'href="/draw?model=studies"' in client.get("/styles/studies").text
+        for path in ("/", "/styles", "/styles/one", "/state", "/draw"):
+            assert 'href="/draw"' in client.get(path).text, path
+        text = client.get("/draw").text
+        assert re.findall(r'name="model"[^>]*value="([^"]+)"', text) == ["studies"]
+        assert re.findall(r'data-code="([^"]+)"', text) == ["k1", "c1"]
+        assert 'class="truncation"' not in text  # this network has none
         assert "k1, c1" in client.get("/styles/studies").text
         assert "dots, lines" in client.get("/styles/any-hand").text
+
+
+def test_without_a_model_of_images_out_of_noise_nothing_leads_to_their_page(workspace: Workspace) -> None:
+    with _studio(workspace, "one") as client:
+        for path in ("/", "/styles", "/styles/ink", "/state"):
+            assert "/draw" not in re.sub(r"(?s)<script.*?</script>", "", client.get(path).text), path
+        text = client.get("/draw").text
+        assert "Nothing draws here yet" in text  # for whoever comes by a bookmark
+        assert "atelier recipe add" in text
+
+
+def test_where_only_images_out_of_noise_are_made_the_first_page_leads_to_them(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    with served(shelf_of(generating(tmp_path)), extend=pages(workspace)) as client:
+        text = client.get("/").text
+        assert "No style is at hand yet" in text
+        assert '<a href="/draw">draw</a>' in text
 
 
 def test_the_styles_have_cards(workspace: Workspace) -> None:
@@ -236,7 +261,7 @@ def test_facts_leave_out_what_is_not_known(workspace: Workspace) -> None:
 
 def test_no_page_needs_anything_from_elsewhere_or_may_run_foreign_script(workspace: Workspace) -> None:
     with _studio(workspace, "one") as client:
-        for path in ("/", "/styles", "/styles/ink", "/state"):
+        for path in ("/", "/styles", "/styles/ink", "/state", "/draw"):
             answer = client.get(path)
             linked = re.findall(r'(?:src|href)="(https?:[^"]+)"', answer.text)
             assert not linked, path
