@@ -57,7 +57,8 @@ _TURNS, _PIXELS = 6, 4 << 20  # turns of a size at most, and about how many pixe
 _HEADS = {
     "networks": (
         "## The network by itself",
-        "Ratios are to plain torch. Peak memory is that of the process, libraries and weights included.",
+        "Ratios are to plain torch. Peak memory is that of the process, libraries and weights included. `Stylizer` "
+        "runs up to half a megapixel like this, and more by tiles (below).",
         "| size | way | ms | megapixels a second | ratio | peak memory |",
     ),
     "proxies": (
