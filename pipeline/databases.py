@@ -64,6 +64,19 @@ def copy(source: Path, target: Path) -> None:
         raise ValueError(f"{source} cannot be copied: {error}") from error
 
 
+def settle(path: Path) -> None:
+    """Bring what stands in the log beside a database into it: afterwards it is one file, whole by itself.
+
+    Raises:
+        ValueError: it cannot be read, or a process that has it open stands in the way.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=_PATIENCE)) as database:
+            database.execute("PRAGMA journal_mode=DELETE").fetchone()
+    except sqlite3.Error as error:
+        raise ValueError(f"{path} cannot be written to ({error}); is a process using it?") from error
+
+
 def move_paths(path: Path, old: str, new: str) -> int:
     """Replace the beginning `old` by `new` in every text of a database that begins with it; return how many."""
     changed = 0
