@@ -16,6 +16,7 @@ from flows.limits import in_turn, within
 from flows.proc import Deadline, DeadlineError, run
 from flows.show import markdown, note, say
 from pipeline import drift, registry
+from pipeline.dvc import dvc
 from pipeline.params import load_params
 from pipeline.plan import stages_of
 from pipeline.recipes import Recipe, load_book
@@ -61,7 +62,7 @@ def look(recipe: str, minutes: float) -> list[Found]:
         return []
     deadline = Deadline(minutes * 60)
     prepare(workspace, load_book(workspace).recipe(recipe), deadline)
-    run_module(workspace, "pipeline.drift", [recipe], deadline)
+    run_command(workspace, [sys.executable, "-P", "-m", "pipeline.drift", recipe], deadline)
     found = drift.last(workspace, recipe)
     assert found is not None
     say(str(found["sentence"]))
@@ -71,11 +72,11 @@ def look(recipe: str, minutes: float) -> list[Found]:
 def prepare(workspace: Workspace, recipe: Recipe, deadline: Deadline) -> None:
     """Bring the held-out images up to date with what was ingested, which trains nothing but a style's first judge."""
     stages = [stage for stage in stages_of(recipe) if stage.startswith(("prepare", "judge", "group"))]
-    run_module(workspace, "dvc", ["repro", *stages], deadline)
+    run_command(workspace, dvc(workspace, "repro", *stages), deadline)
 
 
-def run_module(workspace: Workspace, module: str, arguments: list[str], deadline: Deadline) -> None:
-    """Run a module in the workspace.
+def run_command(workspace: Workspace, command: list[str], deadline: Deadline) -> None:
+    """Run `python -P -m MODULE ARGUMENTS ...` in the workspace.
 
     Raises:
         ScoringError: it failed, or took too long.
@@ -86,16 +87,17 @@ def run_module(workspace: Workspace, module: str, arguments: list[str], deadline
         tail.append(line)
         note(line)
 
+    does = " ".join(command[3:5])
     try:
         code = run(
-            [sys.executable, "-P", "-m", module, *arguments],
+            command,
             cwd=workspace.root,
             env=child_environment(workspace),
             deadline=deadline,
             on_line=take,
         )
     except DeadlineError as error:
-        raise ScoringError(f"{module} {arguments[0]}: {error} (up.flow_minutes)") from error
+        raise ScoringError(f"{does}: {error} (up.flow_minutes)") from error
     if code:
         said = tail[-1].removeprefix("error: ") if tail else "no output"
-        raise ScoringError(f"{module} {arguments[0]} failed (exit status {code}): {said}")
+        raise ScoringError(f"{does} failed (exit status {code}): {said}")

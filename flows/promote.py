@@ -1,15 +1,9 @@
 """Promotion, rollback and holding by a person.
 
-`python -m flows.promote NAME [VERSION] --reason WHY [--rollback | --hold]`.
+`python -m flows promote NAME [VERSION] --reason WHY [--rollback | --hold]`.
 """
 
 from __future__ import annotations
-
-if __name__ == "__main__":  # before Prefect is imported, because it reads its settings then
-    from flows.command import promote_command
-    from pipeline.entry import run_stage
-
-    run_stage(promote_command)
 
 from pathlib import Path
 from typing import Annotated, TypeAlias

@@ -1,12 +1,6 @@
-"""Publishing as a flow: at the end of a retrain when params say so, or `python -m flows.publish [--dry-run]`."""
+"""Publishing as a flow: at the end of a retrain when params say so, or `python -m flows publish [--dry-run]`."""
 
 from __future__ import annotations
-
-if __name__ == "__main__":  # before Prefect is imported, because it reads its settings then
-    from flows.command import publish_command
-    from pipeline.entry import run_stage
-
-    run_stage(publish_command)
 
 from pathlib import Path
 from typing import Any

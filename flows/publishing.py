@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.proc import Deadline, DeadlineError, run
+from pipeline.dvc import dvc
 from pipeline.files import read_json, write_atomic, write_json
 from pipeline.lockfile import damage, read_lock
 from pipeline.params import Publish
 from pipeline.process import exclusive
 from pipeline.recipes import load_book
 from pipeline.sharing.git import UNATTENDED, GitError, attempt, commit_of, environment, git, identity, is_ancestor
-from pipeline.sharing.scratch import checked_out, dvc
+from pipeline.sharing.scratch import checked_out
 from pipeline.terminal import capture, child_environment
 from pipeline.workspace import Workspace
 
@@ -196,13 +197,13 @@ def _last(workspace: Workspace) -> dict[str, str]:
 
 
 def _require_dvc_remote(workspace: Workspace, settings: Publish) -> None:
-    listed = capture(workspace, dvc("remote", "list")).stdout.splitlines()
+    listed = capture(workspace, dvc(workspace, "remote", "list")).stdout.splitlines()
     names = [line.split()[0] for line in listed if line.strip()]
     if settings.dvc_remote and settings.dvc_remote not in names:
         raise NotPublishedError(
             f"DVC has no remote {settings.dvc_remote!r} (publish.dvc_remote); it has {', '.join(names) or 'none'}"
         )
-    default = capture(workspace, dvc("config", "core.remote")).stdout.strip()
+    default = capture(workspace, dvc(workspace, "config", "core.remote")).stdout.strip()
     if not settings.dvc_remote and not default:
         raise NotPublishedError("DVC has no default remote; add one with `dvc remote add --default NAME URL`")
 
@@ -277,7 +278,7 @@ def _build_again(place: Workspace, settings: Publish, say: Say) -> None:
             deadline.restart()
             say(f"behind the commits of others: {line.rstrip(':')}")
 
-    command = dvc("repro", "--pull", "--allow-missing", *targets)
+    command = dvc(place, "repro", "--pull", "--allow-missing", *targets)
     code, tail = _run(place, command, deadline, hear, child_environment(place))
     if code != 0:
         told = [line.partition("error: ")[2] or line.partition("ERROR: ")[2] for line in tail]
@@ -289,7 +290,7 @@ def _build_again(place: Workspace, settings: Publish, say: Say) -> None:
 
 
 def _push_data(place: Workspace, settings: Publish) -> None:
-    code, tail = _run(place, dvc("push"), Deadline(settings.minutes * 60), None, child_environment(place))
+    code, tail = _run(place, dvc(place, "push"), Deadline(settings.minutes * 60), None, child_environment(place))
     if code != 0:
         why = next((line.partition("ERROR: ")[2] for line in tail if "ERROR: " in line), " ".join(tail[-2:]))
         raise NotPublishedError(f"`dvc push` failed: {why}; see `dvc remote list`, and that one can write there")

@@ -1,15 +1,9 @@
 """The flow that makes models: ingest, build what is stale, judge, commit, register, promote.
 
-DVC decides what is stale; this decides what happens around it. `python -m flows.retrain [RECIPE ...]`.
+DVC decides what is stale; this decides what happens around it. `python -m flows retrain [RECIPE ...]`.
 """
 
 from __future__ import annotations
-
-if __name__ == "__main__":  # before Prefect is imported, because it reads its settings then
-    from flows.command import retrain_command
-    from pipeline.entry import run_stage
-
-    run_stage(retrain_command)
 
 import time
 import traceback

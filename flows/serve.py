@@ -1,12 +1,6 @@
-"""The deployments, served by one process to a running Prefect server. `python -m flows.serve`."""
+"""The deployments, served by one process to a running Prefect server. `python -m flows serve`."""
 
 from __future__ import annotations
-
-if __name__ == "__main__":  # before Prefect is imported, because it reads its settings then
-    from flows.command import serve_command
-    from pipeline.entry import run_stage
-
-    run_stage(serve_command)
 
 import time
 from datetime import timedelta
@@ -28,7 +22,7 @@ from pipeline.params import load_params
 from pipeline.workspace import Workspace
 
 _TAGS = ["style-atelier"]
-_LEAST_INTERVAL = 15.0  # seconds; each look is a flow run, so `python -m flows.watch` polls faster and quieter
+_LEAST_INTERVAL = 15.0  # seconds; each look is a flow run, so `python -m flows watch` polls faster and quieter
 
 
 def serve_all(workspace: Workspace) -> None:

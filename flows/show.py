@@ -22,6 +22,7 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_run_logger
 
+from flows.environment import server_answers
 from flows.stages import Board
 from pipeline.due import Dueness
 from pipeline.params import load_params
@@ -49,7 +50,12 @@ def note(line: str) -> None:
 
 
 def _shown(create: Any, *arguments: Any, **named: Any) -> Any:
-    """Make an artifact; a server that does not answer costs the artifact, not the work it shows."""
+    """Make an artifact; a server that does not answer costs the artifact, not the work it shows, nor its time.
+
+    Prefect asks a server that it had found once for a minute, each time.
+    """
+    if not server_answers():
+        return None
     try:
         return create(*arguments, **named)
     except Exception as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from flows.proc import Deadline, DeadlineError, run
+from pipeline.dvc import dvc
 from pipeline.params import Params
 from pipeline.plan import stages_of
 from pipeline.recipes import Recipe
@@ -114,7 +114,7 @@ def reproduce(
             deadline.restart()
             on_change(board)
 
-    command = [sys.executable, "-P", "-m", "dvc", "repro", f"evaluate@{recipe.name}"]
+    command = dvc(workspace, "repro", f"evaluate@{recipe.name}")
     try:
         code = run(
             command,

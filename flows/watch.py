@@ -1,12 +1,6 @@
-"""The inbox sensor: looks, waits until what landed lies still, and retrains. `python -m flows.watch`."""
+"""The inbox sensor: looks, waits until what landed lies still, and retrains. `python -m flows watch`."""
 
 from __future__ import annotations
-
-if __name__ == "__main__":  # before Prefect is imported, because it reads its settings then
-    from flows.command import watch_command
-    from pipeline.entry import run_stage
-
-    run_stage(watch_command)
 
 import time
 from collections.abc import Callable

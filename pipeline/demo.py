@@ -76,7 +76,7 @@ def main(request: Request, checkout: Path, demo: Workspace) -> None:
         _run(demo, "pipeline.cli", "ingest", str(photos), "--photos")
         _run(demo, "pipeline.cli", "ingest", str(artworks), "--style", request.style)
         _heading(f"retrain {request.style}: what is stale is built, evaluated, registered, and judged by the gate")
-        _run(demo, "flows.retrain", request.style)
+        _run(demo, "flows", "retrain", request.style)
     _heading("the result")
     tell(demo, request.style, photos)
 

@@ -19,6 +19,7 @@ from typing import Literal
 
 from pipeline import services
 from pipeline.databases import damage
+from pipeline.dvc import dvc
 from pipeline.filesystems import is_network, kind_of
 from pipeline.intake.tombstones import standing
 from pipeline.manifest import read_manifest
@@ -306,7 +307,7 @@ def check_dvc(workspace: Workspace) -> Iterator[Check]:
     if not (workspace.root / ".dvc").is_dir():
         yield Check("dvc", "fail", "not set up here", f"cd {workspace.root} && dvc init (in a git repository)")
         return
-    answer = capture(workspace, [sys.executable, "-P", "-m", "dvc", "version"])
+    answer = capture(workspace, dvc(workspace, "version"))
     if answer.returncode != 0:
         yield Check("dvc", "fail", answer.stderr.strip()[-200:] or "does not start", _REINSTALL)
         return

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline import images
+from pipeline.dvc import dvc
 from pipeline.files import digest_json, require_free_space, scratch_folder, sync_filesystem
 from pipeline.intake import drops, duplicates, tombstones
 from pipeline.intake.copies import record_copies
@@ -139,7 +139,7 @@ def track(workspace: Workspace, collection: str) -> None:
     """
     relative = workspace.collection(collection).relative_to(workspace.root).as_posix()
     run = subprocess.run(
-        [sys.executable, "-m", "dvc", "add", relative],  # -q would keep the reason to itself
+        dvc(workspace, "add", relative),  # -q would keep the reason to itself
         cwd=workspace.root,
         env={**os.environ, "DVC_NO_ANALYTICS": "1"},
         stdin=subprocess.DEVNULL,

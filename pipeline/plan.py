@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from pipeline.dvc import dvc
 from pipeline.lockfile import check_lock
 from pipeline.params import Tree, load_params, merge, read_tree
 from pipeline.presets import Change, differences
@@ -97,7 +97,7 @@ def read_status(workspace: Workspace) -> Tree:
     """
     if not (workspace.root / ".dvc").is_dir():
         raise ValueError(f"{workspace.root} has no .dvc folder; run `dvc init` there (in a git repository)")
-    done = capture(workspace, [sys.executable, "-P", "-m", "dvc", "status", "--json"])
+    done = capture(workspace, dvc(workspace, "status", "--json"))
     if done.returncode != 0:
         said = " ".join(done.stderr.split()).removeprefix("ERROR: ")
         if any(words in said for words in _IN_USE):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
 
 from pipeline import warm_start
+from pipeline.dvc import dvc
 from pipeline.files import read_json, scratch_folder
 from pipeline.registry import TRAINED_ON, Version, models, version_of
 from pipeline.terminal import capture
@@ -70,7 +70,7 @@ def track(workspace: Workspace, folder: Path) -> None:
         ValueError: `dvc add` failed; the message ends with what it said.
     """
     relative = folder.relative_to(workspace.root).as_posix()
-    done = capture(workspace, [sys.executable, "-P", "-m", "dvc", "add", relative])
+    done = capture(workspace, dvc(workspace, "add", relative))
     if done.returncode:
         raise ValueError(f"`dvc add {relative}` failed: {' '.join(done.stderr.split()) or 'it gave no reason'}")
 
@@ -82,7 +82,7 @@ def _networks_of(workspace: Workspace, version: Version, scratch: Path) -> Path:
         return here
     tag, file = f"{version.name}/v{version.version}", here.relative_to(workspace.root).as_posix()
     found = scratch / warm_start.NETWORKS
-    command = [sys.executable, "-P", "-m", "dvc", "get", str(workspace.root), file, "--rev", tag, "-o", str(found)]
+    command = dvc(workspace, "get", str(workspace.root), file, "--rev", tag, "-o", str(found))
     done = capture(workspace, command)
     if done.returncode or not _is_of(found, version):
         said = " ".join(done.stderr.partition("ERROR:")[2].split()) or "they are not those of the package"

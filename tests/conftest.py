@@ -178,7 +178,7 @@ def built(new_workspace: Callable[[], Path]) -> Path:
     root = new_workspace()
     drop(root, "photos", 0, 12)
     drop(root, "ink", 0, 8)
-    done = command(root, "flows.retrain")
+    done = command(root, "flows", "retrain")
     assert done.returncode == 0, done.stderr
     return root
 

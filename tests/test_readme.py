@@ -20,7 +20,7 @@ PAGES = ("README.md", "docs/operations.md", "docs/serving.md", "docs/using.md")
 # Trainings of another machine: by tests/pipeline/sharing/test_adoption.py.
 ELSEWHERE = ("make demo", "make test", "curl ", "rsync ", "ssh ", "atelier adopt ")
 # These serve until they are stopped.
-SERVERS = ("python -m flows.serve", "mlflow ui", "prefect worker start", "atelier vote monet --against",
+SERVERS = ("python -m flows serve", "mlflow ui", "prefect worker start", "atelier vote monet --against",
            "atelier serve", "atelier studio", "mlflow models serve")  # fmt: skip
 STAND_INS = {
     "path/to/other-photographs": "samples/photos",

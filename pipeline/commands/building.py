@@ -60,7 +60,7 @@ def retrain(
     recipes: Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help="Which; all without.")] = None,
 ) -> None:
     """Build what is stale, evaluate it, register it, and promote what passes the gate."""
-    raise typer.Exit(run_module(context.obj.workspace(), "flows.retrain", recipes or ()))
+    raise typer.Exit(run_module(context.obj.workspace(), "flows", ["retrain", *(recipes or ())]))
 
 
 @commands.command(rich_help_panel=PANEL, epilog="Example: atelier methods")

@@ -23,7 +23,7 @@ def promote(
     """Make a version the champion, by a person's decision: later versions must not fall below it."""
     workspace = context.obj.workspace()
     arguments = [name, *([] if version is None else [str(version)]), "--reason", _said(reason)]
-    raise typer.Exit(run_module(workspace, "flows.promote", arguments))
+    raise typer.Exit(run_module(workspace, "flows", ["promote", *arguments]))
 
 
 @commands.command(
@@ -37,7 +37,7 @@ def hold(
 ) -> None:
     """Keep a version from being promoted, whatever the gate says, until a person promotes it."""
     arguments = [name, *([] if version is None else [str(version)]), "--hold", "--reason", _said(reason)]
-    raise typer.Exit(run_module(context.obj.workspace(), "flows.promote", arguments))
+    raise typer.Exit(run_module(context.obj.workspace(), "flows", ["promote", *arguments]))
 
 
 @commands.command(rich_help_panel=PANEL, epilog='Example: atelier rollback monet --reason "Faces are smeared."')
@@ -46,7 +46,7 @@ def rollback(
 ) -> None:
     """Make the champion before this one the champion again."""
     arguments = [name, "--rollback", "--reason", _said(reason)]
-    raise typer.Exit(run_module(context.obj.workspace(), "flows.promote", arguments))
+    raise typer.Exit(run_module(context.obj.workspace(), "flows", ["promote", *arguments]))
 
 
 @commands.command(rich_help_panel=PANEL, epilog="Example: atelier history monet")

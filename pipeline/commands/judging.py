@@ -59,11 +59,13 @@ def judge(
     renew: Annotated[bool, typer.Option("--renew", help="Train the next version, on today's images.")] = False,
 ) -> None:
     """Tell what a style's frozen judge was trained on and what it is worth; train it if there is none."""
+    from pipeline.dvc import mend_locks
     from pipeline.observers.facts import read_facts
 
     workspace = context.obj.workspace()
     folder = workspace.judge(check_name(style, "style"))
     if renew or read_facts(folder) is None:
+        mend_locks(workspace)
         options = ["--force", "--single-item"] if renew else []
         if run_module(workspace, "dvc", ["repro", *options, f"judge@{style}"]):
             raise typer.Exit(1)

@@ -20,7 +20,7 @@ def publish(
 ) -> None:
     """Push what is committed: data to DVC's remote, commits and version tags to git's. Never by force."""
     workspace = context.obj.workspace()
-    raise typer.Exit(run_module(workspace, "flows.publish", ["--dry-run"] if dry_run else []))
+    raise typer.Exit(run_module(workspace, "flows", ["publish", *(["--dry-run"] if dry_run else [])]))
 
 
 @commands.command(rich_help_panel=PANEL, epilog="Example: atelier reproduce monet 1")

@@ -7,13 +7,13 @@ aliases. Run again, or on a registry that lacks nothing, it changes nothing.
 from __future__ import annotations
 
 import re
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import databases
+from pipeline.dvc import dvc
 from pipeline.files import fsync_directory, scratch_folder
 from pipeline.registry import checksums, journal, record, store
 from pipeline.registry.logged import log_model
@@ -169,7 +169,7 @@ def _package(workspace: Workspace, name: str, source: _Source, known: Known | No
             pass  # another version's
     target = scratch / name
     relative = here.relative_to(workspace.root).as_posix()
-    command = [sys.executable, "-P", "-m", "dvc", "get", str(workspace.root), relative, "--rev", source.tag]
+    command = dvc(workspace, "get", str(workspace.root), relative, "--rev", source.tag)
     done = capture(workspace, [*command, "-o", str(target)])
     if done.returncode:
         said = " ".join(done.stderr.partition("ERROR:")[2].split()) or f"`dvc get --rev {source.tag}` failed"

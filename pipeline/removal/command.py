@@ -198,7 +198,7 @@ def _offer_way_back(workspace: Workspace, advice: Advice, reason: str, *, ask: b
     hint(workspace, f"{command} --reason {shlex.quote(printable(why))}")
     if not ask or not typer.confirm(f"Make version {advice.back_to} the champion now?", default=False):
         return 0
-    return run_module(workspace, "flows.promote", [advice.name, *chosen, "--reason", why])
+    return run_module(workspace, "flows", ["promote", advice.name, *chosen, "--reason", why])
 
 
 def _numbered(version: int, aliases: Sequence[str]) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.dvc import dvc
 from pipeline.files import sha256_file, write_atomic
 from pipeline.intake import tombstones
 from pipeline.intake.records import utc_now
@@ -130,7 +130,7 @@ def _object_store(workspace: Workspace) -> Path | None:
     """Return the folder that holds what DVC has stored, if there is one."""
     if not (workspace.root / ".dvc").is_dir():
         return None
-    done = capture(workspace, [sys.executable, "-P", "-m", "dvc", "cache", "dir"])
+    done = capture(workspace, dvc(workspace, "cache", "dir"))
     return workspace.root / done.stdout.strip() / "files" / "md5" if done.returncode == 0 else None
 
 

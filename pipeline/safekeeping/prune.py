@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.dvc import dvc
 from pipeline.params import Prune
 from pipeline.registry import delete
 from pipeline.registry.named import Holding, Holdings, drop_run, holdings
@@ -28,6 +29,7 @@ Kind = Literal["version", "package", "run", "checkpoint", "log", "cache"]
 PRUNER = "prune"
 _DAY = 86_400.0  # seconds
 _STRAY_AGE = 1.0  # days: younger ones may be a registration that is under way
+_MLFLOW_GC = (sys.executable, "-P", "-m", "mlflow", "gc", "--backend-store-uri")
 _GC = ("gc", "--workspace", "--all-branches", "--all-tags", "--force")
 
 
@@ -105,9 +107,9 @@ def carry_out(workspace: Workspace, items: Sequence[Item]) -> None:
             shutil.rmtree(item.path) if item.path.is_dir() else item.path.unlink(missing_ok=True)
     runs = [item.name for item in items if item.kind == "run"]
     if runs:
-        _tool(workspace, "mlflow", "gc", "--backend-store-uri", workspace.tracking_uri, "--run-ids", ",".join(runs))
+        _tool(workspace, [*_MLFLOW_GC, workspace.tracking_uri, "--run-ids", ",".join(runs)])
     if any(item.kind == "cache" for item in items):
-        _tool(workspace, "dvc", *_GC)
+        _tool(workspace, dvc(workspace, *_GC))
 
 
 def _versions(held: Holdings, tags: frozenset[str], keep: Prune) -> tuple[list[Holding], list[str]]:
@@ -156,16 +158,17 @@ def _cache(workspace: Workspace) -> Iterator[Item]:
     """Yield what DVC would drop: its own dry run tells."""
     if not (workspace.root / ".dvc").is_dir():
         return
-    told = _tool(workspace, "dvc", *_GC, "--dry")
+    told = _tool(workspace, dvc(workspace, *_GC, "--dry"))
     paths = [Path(line) for line in re.findall(r"^Removing (.+)$", told, re.MULTILINE)]
     if paths:
         yield Item("cache", f"{len(paths)} objects of DVC's cache", sum(_size(path) for path in paths))
 
 
-def _tool(workspace: Workspace, tool: str, *arguments: str) -> str:
-    done = capture(workspace, [sys.executable, "-P", "-m", tool, *arguments])
+def _tool(workspace: Workspace, command: Sequence[str]) -> str:
+    """Run `python -P -m TOOL VERB ...` and return its output."""
+    done = capture(workspace, command)
     if done.returncode:
-        raise ValueError(f"`{tool} {arguments[0]}` failed: {' '.join(done.stderr.split())[-400:]}")
+        raise ValueError(f"`{' '.join(command[3:5])}` failed: {' '.join(done.stderr.split())[-400:]}")
     return done.stdout
 
 

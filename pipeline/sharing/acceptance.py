@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.dvc import dvc
 from pipeline.params import load_params
 from pipeline.plan import RecipePlan, plan
 from pipeline.process import exclusive
 from pipeline.recipes import load_book
 from pipeline.sharing.declared import ACCEPTED, declare
 from pipeline.sharing.git import UNATTENDED, attempt, git, identity, said
-from pipeline.sharing.scratch import dvc
 from pipeline.terminal import capture
 from pipeline.workspace import Workspace
 
@@ -54,7 +54,7 @@ def accept_code(workspace: Workspace, recipes: Sequence[str], reason: str = "") 
         stages = _stages(plans)
         reasons = (reason for each in plans for stage in each.stages for reason in stage.reasons)
         changes = tuple(dict.fromkeys(reason.detail for reason in reasons if reason.kind == "code"))
-        done = capture(workspace, dvc("commit", "--force", *stages))
+        done = capture(workspace, dvc(workspace, "commit", "--force", *stages))
         if done.returncode != 0:
             raise ValueError(f"`dvc commit` failed: {said(done)}")
         left = [each.recipe for each in plan(workspace) if each.recipe in wanted and each.stale]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.closure import stage_files
+from pipeline.dvc import dvc
 from pipeline.files import canonical_json, read_json, sha256_file, staged_directory, write_atomic, write_json
 from pipeline.plan import plan
 from pipeline.presets import differences
@@ -23,7 +24,6 @@ from pipeline.process import exclusive
 from pipeline.recipes import Recipe, load_book, recipe_params
 from pipeline.sharing.declared import ADOPTED, declare
 from pipeline.sharing.git import said
-from pipeline.sharing.scratch import dvc
 from pipeline.terminal import capture
 from pipeline.workspace import Workspace
 
@@ -70,7 +70,7 @@ def adopt(workspace: Workspace, recipe: str, folder: Path) -> Adopted:
         with staged_directory(workspace.trained(recipe)) as staging:
             _copy(result, staging)
         _bring_log(workspace, recipe, folder, config["digests"])
-        done = capture(workspace, dvc("commit", "--force", f"train@{recipe}"))
+        done = capture(workspace, dvc(workspace, "commit", "--force", f"train@{recipe}"))
         if done.returncode != 0:
             raise ValueError(f"`dvc commit train@{recipe}` failed: {said(done)}")
         device = _device(result)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.dvc import dvc
 from pipeline.files import read_json
 from pipeline.params import SeedNoise, load_params
 from pipeline.plan import stages_of
@@ -21,7 +22,7 @@ from pipeline.recipes import Recipe, load_book
 from pipeline.registry import Version, version_of
 from pipeline.sharing import conditions
 from pipeline.sharing.git import commit_of
-from pipeline.sharing.scratch import checked_out, dvc
+from pipeline.sharing.scratch import checked_out
 from pipeline.terminal import child_environment
 from pipeline.workspace import PHOTOS, Workspace
 
@@ -136,7 +137,7 @@ def _inputs(place: Workspace, recipe: Recipe) -> list[str]:
 
 def _fetch(place: Workspace, targets: list[str]) -> None:
     """Bring data from the workspace's cache, or from DVC's remote where that lacks it."""
-    if _call(place, dvc("pull", *targets), child_environment(place)):
+    if _call(place, dvc(place, "pull", *targets), child_environment(place)):
         raise ValueError(
             f"its data ({', '.join(targets)}) is neither in DVC's cache nor at its remote; what DVC said stands above"
         )
@@ -151,7 +152,7 @@ def _environment(place: Workspace, version: Version) -> dict[str, str]:
 
 def _run_stage(place: Workspace, stage: str, env: Mapping[str, str]) -> None:
     """Run one stage's command, whatever DVC knows of it, and leave no trace of it in the cache."""
-    command = dvc("repro", "--single-item", "--force", "--no-run-cache", "--no-commit", stage)
+    command = dvc(place, "repro", "--single-item", "--force", "--no-run-cache", "--no-commit", stage)
     if _call(place, command, env):
         raise ValueError(f"{stage} failed; what it said stands above (`--keep` leaves {place.root} to look at)")
 

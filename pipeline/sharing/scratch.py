@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import configparser
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.dvc import dvc
 from pipeline.files import write_atomic
 from pipeline.sharing.git import UNATTENDED, attempt, git, said
 from pipeline.terminal import capture
@@ -52,11 +52,6 @@ def checked_out(
             _drop(workspace, folder)
 
 
-def dvc(*arguments: str) -> list[str]:
-    """Return the command that runs DVC with this Python."""
-    return [sys.executable, "-P", "-m", "dvc", *arguments]
-
-
 def _drop(workspace: Workspace, folder: Path) -> None:
     attempt(workspace.root, *UNATTENDED, "worktree", "remove", "--force", "--force", str(folder))
     shutil.rmtree(folder, ignore_errors=True)
@@ -64,7 +59,7 @@ def _drop(workspace: Workspace, folder: Path) -> None:
 
 def _share_dvc(workspace: Workspace, folder: Path, remote: str) -> None:
     """Give a worktree the workspace's DVC settings, also those that a person has not committed, and its cache."""
-    asked = capture(workspace, dvc("cache", "dir"))
+    asked = capture(workspace, dvc(workspace, "cache", "dir"))
     if asked.returncode != 0:
         raise ValueError(f"DVC does not tell where its cache lies: {said(asked)}")
     home = workspace.root / ".dvc"

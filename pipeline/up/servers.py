@@ -91,7 +91,7 @@ def start_serving(workspace: Workspace, prefect: str, credentials: Credentials) 
         "PREFECT_API_URL": f"{prefect}/api",
         **credentials.for_flows(),
     }
-    return _start(workspace, SERVE, _module("flows.serve"), environment, "")
+    return _start(workspace, SERVE, [*_module("flows"), "serve"], environment, "")
 
 
 def answers(name: str, address: str, patience: float = _GLANCE) -> bool:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import shutil
@@ -23,7 +24,7 @@ import pytest
 from sqlalchemy import Engine
 
 from pipeline import databases, registry
-from pipeline.files import read_json
+from pipeline.files import read_json, write_json
 from pipeline.workspace import Workspace
 from tests.conftest import copy_checkout
 from tests.flows.studio import command, drop
@@ -34,9 +35,9 @@ _KILLED_AT_REGISTRATION = """
 import os, signal, sys
 from pipeline import registry
 registry.register = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-from flows.command import retrain_command
-sys.argv = ["retrain"]
-retrain_command()
+from flows.__main__ import main
+sys.argv = ["flows", "retrain"]
+main()
 """
 
 
@@ -82,7 +83,7 @@ class Studio:
 
     def retrain(self, *recipes: str) -> subprocess.CompletedProcess[str]:
         """Run a retrain to its end, of what is due or of what is named."""
-        return self.run("flows.retrain", *recipes)
+        return self.run("flows", "retrain", *recipes)
 
     def aliases(self) -> dict[str, int]:
         """Return what names what."""
@@ -207,33 +208,26 @@ def _copy(studio: Studio, root: Path, state: Studio | None = None) -> Studio:
     return Studio(root, studio.champion, studio.coming, studio.server)
 
 
-_states: dict[str, Studio] = {}
-
-
-def _once(name: str, build: Callable[[], Studio]) -> Studio:
-    if name not in _states:
-        _states[name] = build()
-    return _states[name]
-
-
 def _settled(make: Make, server: str) -> Studio:
-    def build() -> Studio:
-        root = copy_checkout(make("first") / "studio")
+    def build(root: Path) -> Studio:
+        copy_checkout(root)
         drop(root, "photos", 0, 12)
         drop(root, "ink", 0, 8)
         first = Studio(root, "", "", server)
         done = first.retrain()
         assert done.returncode == 0, done.stdout + done.stderr
-        promoted = first.run("flows.promote", "ink", "1", "--reason", "the first")
+        promoted = first.run("flows", "promote", "ink", "1", "--reason", "the first")
         assert promoted.returncode == 0, promoted.stderr
         return Studio(root, registry.version_of(first.workspace, "ink", 1).package, "", server)
 
-    return _once("settled", build)
+    return _once("settled", make, server, build)
 
 
 def _built(make: Make, server: str) -> Studio:
-    def build() -> Studio:
-        studio = _copy(_settled(make, server), make("second") / "studio")
+    before = _settled(make, server)
+
+    def build(root: Path) -> Studio:
+        studio = _copy(before, root)
         drop(studio.root, "ink", 8, 1)
         done = studio.python(_KILLED_AT_REGISTRATION)
         assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
@@ -241,4 +235,28 @@ def _built(make: Make, server: str) -> Studio:
         assert coming != studio.champion
         return Studio(studio.root, studio.champion, coming, server)
 
-    return _once("built", build)
+    return _once("built", make, server, build)
+
+
+_folders: dict[str, Path] = {}
+
+
+def _once(name: str, make: Make, server: str, build: Callable[[Path], Studio]) -> Studio:
+    """Return a state, built by the first that asks for it.
+
+    Of this process, or of all those that have the same ATELIER_FAULT_STUDIOS in their environment.
+    """
+    if name not in _folders:
+        shared = os.environ.get("ATELIER_FAULT_STUDIOS")
+        _folders[name] = Path(shared) / name if shared else make(name)
+    folder = _folders[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    root, digests = folder / "studio", folder / "digests.json"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not digests.is_file():
+            shutil.rmtree(root, ignore_errors=True)
+            studio = build(root)
+            forget_connections()
+            write_json(digests, {"champion": studio.champion, "coming": studio.coming})
+    return Studio(root, **read_json(digests), server=server)

@@ -44,7 +44,7 @@ def test_a_cancelled_run_ends_its_trainer(prefect_server: str, tmp_path_factory:
     # Other parameters are what makes it train: an artwork in the inbox would wake the sensor that is served too.
     studio = settled(maker(tmp_path_factory), prefect_server)
     params, began = lengthened(studio), time.time()
-    with ended(studio.start(sys.executable, "-m", "flows.serve")) as served:
+    with ended(studio.start(sys.executable, "-m", "flows", "serve")) as served:
         until(lambda: deployed(prefect_server) or served.poll() is not None, "nothing was served")
         run = ask(prefect_server, "start")
         assert isinstance(run, UUID)

@@ -77,7 +77,7 @@ def test_training_and_packaging_go_on_when_there_is_room_again(
 ) -> None:
     studio = waiting(maker(tmp_path_factory), prefect_server)
     for stage, folder in (("train", "work/checkpoints/ink"), ("train", "runs"), ("package", "models")):
-        done = on_a_small_disk(studio, folder, 16, "python -m flows.retrain")
+        done = on_a_small_disk(studio, folder, 16, "python -m flows retrain")
         assert done.returncode == 1, done.stdout + done.stderr
         assert f"ink: failed: {stage}@ink failed: " in done.stdout, done.stdout + done.stderr
         assert "No space left" in done.stdout or "free some space" in done.stdout, done.stdout

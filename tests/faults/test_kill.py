@@ -21,7 +21,7 @@ def gone(pid: int) -> bool:
 
 def kill(studio: Studio, victim: str, since: float) -> str:
     """Start a retrain, hold its trainer in the middle of training, kill one of the three; return what was said."""
-    with ended(studio.start(sys.executable, "-m", "flows.retrain")) as flow:
+    with ended(studio.start(sys.executable, "-m", "flows", "retrain")) as flow:
         until(lambda: trainer_of(studio.workspace, since) or flow.poll() is not None, "no training began")
         trainer = trainer_of(studio.workspace, since)
         assert trainer, flow.communicate()[0]

@@ -52,7 +52,7 @@ def test_a_lock_file_that_is_not_whole(studio: Path, name: str) -> None:
     harm(studio)
     package = read_json(studio / "models" / "ink" / "manifest.json")["package"]
     harmed = (studio / "dvc.lock").read_bytes()
-    for module, arguments in (("flows.retrain", ()), ("pipeline.cli", ("plan",))):
+    for module, arguments in (("flows", ("retrain",)), ("pipeline.cli", ("plan",))):
         done = command(studio, module, *arguments)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
         assert says in done.stderr
@@ -63,7 +63,7 @@ def test_a_lock_file_that_is_not_whole(studio: Path, name: str) -> None:
         git(studio, *line.split()[1:])
     if name == "conflict":
         git(studio, "commit", "-q", "--no-edit")
-    done = command(studio, "flows.retrain")
+    done = command(studio, "flows", "retrain")
     assert done.returncode == 0, done.stderr
     result = read_json(studio / "var" / "last_retrain.json")["recipes"][0]
     assert result["package"] == package

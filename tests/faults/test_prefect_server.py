@@ -52,7 +52,7 @@ def test_killed_in_the_middle_the_work_is_done_or_one_sentence_is_said_and_a_rer
     environment = {name: value for name, value in os.environ.items() if name != "PREFECT_HOME"}
     with (studio / "out").open("w") as out, (studio / "err").open("w") as err:
         run = subprocess.Popen(
-            [sys.executable, "-m", "flows.retrain"],
+            [sys.executable, "-m", "flows", "retrain"],
             cwd=studio,
             env={**environment, "PYTHONPATH": str(studio)},
             stdout=out,
@@ -81,7 +81,8 @@ def test_killed_before_it_the_next_run_needs_none(studio: Path) -> None:
 
 
 def test_a_server_that_a_person_named_and_that_is_gone_is_said_in_one_sentence(studio: Path) -> None:
-    done = command(studio, "flows.retrain", PREFECT_API_URL="http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES="0")
+    gone = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+    done = command(studio, "flows", "retrain", **gone)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "error: the Prefect server at http://127.0.0.1:9/api went away" in done.stderr
     assert "Traceback" not in done.stderr
@@ -90,11 +91,11 @@ def test_a_server_that_a_person_named_and_that_is_gone_is_said_in_one_sentence(s
 
 def converged(root: Path) -> bool:
     """Whether the next retrain, with whatever is up, ends with one version of the one recipe, and then is idle."""
-    first = command(root, "flows.retrain")
+    first = command(root, "flows", "retrain")
     assert first.returncode == 0, first.stdout + first.stderr
     assert registry.aliases_of(Workspace(root), "ink") == {"challenger": 1}
     assert atelier(root, "up").returncode == 0
-    again = command(root, "flows.retrain")
+    again = command(root, "flows", "retrain")
     assert again.returncode == 0, again.stdout + again.stderr
     assert read_json(root / "var" / "last_retrain.json")["recipes"][0]["version"] == 1
     return not list((root / "inbox" / "ink").iterdir())

@@ -87,7 +87,7 @@ def test_a_protected_branch_fails_no_model_and_the_next_retrain_publishes_both(t
     tip = team.tip()
     script(team.bare / "hooks" / "pre-receive", "echo 'main is protected: open a request' >&2; exit 1")
 
-    done = command(team.root, "flows.retrain")
+    done = command(team.root, "flows", "retrain")
     assert done.returncode == 0, done.stderr
     assert "ink: version 1 is not promoted." in done.stdout  # the model's own story, as ever
     said = done.stdout.splitlines()[-1]
@@ -99,7 +99,7 @@ def test_a_protected_branch_fails_no_model_and_the_next_retrain_publishes_both(t
     assert git(team.bare, "tag") == "ink/v1"
 
     (team.bare / "hooks" / "pre-receive").unlink()
-    done = command(team.root, "flows.retrain")
+    done = command(team.root, "flows", "retrain")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("published: origin/main has 2 more commits and their data")
     assert team.tip() == git(team.root, "rev-parse", "HEAD")

@@ -37,7 +37,7 @@ BATCHES = int(os.environ.get("ATELIER_SOAK_BATCHES", "6"))
 SEED = int(os.environ.get("ATELIER_SOAK_SEED", "20"))
 ARTWORKS = round(200 * BATCHES / 30)
 STYLES = ("ink", "oil")
-VICTIMS = {"sensor": "flows.watch", "dvc": "dvc repro", "trainer": "pipeline.train"}
+VICTIMS = {"sensor": "-m flows watch", "dvc": "dvc repro", "trainer": "pipeline.train"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300 + 240 * BATCHES)]
 
@@ -59,7 +59,7 @@ class Sensor:
         environment = {**os.environ, "PYTHONPATH": str(self.root), "PREFECT_API_URL": self.server}
         with (self.root / "sensor.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flows.watch"],
+                [sys.executable, "-m", "flows", "watch"],
                 cwd=self.root,
                 env=environment,
                 stdout=log,

@@ -155,7 +155,7 @@ def test_the_database_is_truncated(cure: str, prefect_server: str, make: pytest.
     forget_connections()
     database = studio.workspace.var / "mlflow.db"
     os.truncate(database, database.stat().st_size // 2)
-    for work in (("flows.retrain",), ("pipeline.cli", "promote", "ink", "1", "--reason", "r")):
+    for work in (("flows", "retrain",), ("pipeline.cli", "promote", "ink", "1", "--reason", "r")):
         said = one_sentence(studio.run(*work))
         assert "is cut off at" in said
         assert "`atelier registry rebuild`" in said

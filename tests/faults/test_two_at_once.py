@@ -15,7 +15,7 @@ def test_of_two_retrains_one_is_refused_and_the_other_comes_through(
     prefect_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     studio = built(maker(tmp_path_factory), prefect_server)
-    both = [studio.start(sys.executable, "-m", "flows.retrain") for _ in range(2)]
+    both = [studio.start(sys.executable, "-m", "flows", "retrain") for _ in range(2)]
     said = [process.communicate(timeout=600)[0] for process in both]
     codes = [process.returncode for process in both]
     assert sorted(codes) == [0, 2], said

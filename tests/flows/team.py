@@ -23,7 +23,7 @@ class Team:
     store: Path
 
     def publish(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return command(self.root, "flows.publish", *arguments)
+        return command(self.root, "flows", "publish", *arguments)
 
     def tip(self, ref: str = "refs/heads/main") -> str:
         return git(self.bare, "rev-parse", ref)

@@ -22,7 +22,7 @@ def studio(new_workspace: Callable[[], Path]) -> Workspace:
     root = new_workspace()
     drop(root, "photos", 0, 12)
     drop(root, "ink", 0, 8)
-    assert command(root, "flows.retrain").returncode == 0
+    assert command(root, "flows", "retrain").returncode == 0
     return Workspace(root)
 
 

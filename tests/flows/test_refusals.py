@@ -20,8 +20,8 @@ RECIPES = "styles: [ink]\nrecipes:\n  ink: {method: cut, style: ink, warm_start:
 FULL_DISK = """
 import collections, runpy, shutil, sys
 shutil.disk_usage = lambda path: collections.namedtuple("usage", "total used free")(10**10, 10**10 - 10**6, 10**6)
-sys.argv = ["retrain"]
-runpy.run_module("flows.retrain", run_name="__main__")
+sys.argv = ["flows", "retrain"]
+runpy.run_module("flows", run_name="__main__", alter_sys=False)
 """
 
 
@@ -128,7 +128,7 @@ def assert_refused(workspace: Path, done: subprocess.CompletedProcess[str], says
 def test_it_is_refused_in_one_sentence(place: Path, case: str) -> None:
     change, arguments, says = CASES[case]
     change(place)
-    assert_refused(place, command(place, "flows.retrain", *arguments), says)
+    assert_refused(place, command(place, "flows", "retrain", *arguments), says)
 
 
 def test_a_disk_too_full_is_refused(place: Path) -> None:
@@ -147,11 +147,11 @@ def test_a_second_retrain_is_refused_and_says_who_has_the_lock(place: Path) -> N
     from pipeline.process import exclusive
 
     with exclusive(place / "var" / "retrain.lock", "a retrain"):
-        assert_refused(place, command(place, "flows.retrain"), f"is already running .process {os.getpid()}")
+        assert_refused(place, command(place, "flows", "retrain"), f"is already running .process {os.getpid()}")
 
 
 def test_debug_shows_the_traceback(place: Path) -> None:
-    done = command(place, "flows.retrain", "monet", "--debug")
+    done = command(place, "flows", "retrain", "monet", "--debug")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
 

@@ -54,7 +54,7 @@ def studio(new_workspace: Callable[[], Path], tmp_path_factory: pytest.TempPathF
     (root / "notes.txt").write_text("a person's own\n")
     git(root, "add", "notes.txt")
     home = tmp_path_factory.mktemp("home")
-    done = command(root, "flows.retrain", HOME=str(home))
+    done = command(root, "flows", "retrain", HOME=str(home))
     return Studio(root, {"done": done, "home": home})
 
 
@@ -173,11 +173,11 @@ def test_the_second_retrain_does_nothing(studio: Studio, retrain: Callable[..., 
 
 
 def test_a_person_promotes(studio: Studio, prefect_server: str) -> None:
-    done = command(studio.root, "flows.promote", "ink", "--reason", "a test", PREFECT_API_URL=prefect_server)
+    done = command(studio.root, "flows", "promote", "ink", "--reason", "a test", PREFECT_API_URL=prefect_server)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "ink version 1 is now the champion\n"
     assert registry.aliases_of(studio.workspace, "ink") == {"champion": 1, "anchor": 1}
-    wrong = command(studio.root, "flows.promote", "ink", "9", "--reason", "a test", PREFECT_API_URL=prefect_server)
+    wrong = command(studio.root, "flows", "promote", "ink", "9", "--reason", "a test", PREFECT_API_URL=prefect_server)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
     assert "no version 9" in wrong.stderr
 
@@ -234,7 +234,7 @@ def test_an_accepted_model_becomes_the_champion(studio: Studio, retrain: Callabl
 
 def test_rollback_is_one_command(studio: Studio, prefect_server: str) -> None:
     arguments = ("ink", "--rollback", "--reason", "it was better before")
-    done = command(studio.root, "flows.promote", *arguments, PREFECT_API_URL=prefect_server)
+    done = command(studio.root, "flows", "promote", *arguments, PREFECT_API_URL=prefect_server)
     assert done.stdout == "ink version 1 is the champion again\n", done.stderr
     assert registry.aliases_of(studio.workspace, "ink") == {"champion": 1, "previous": 2, "anchor": 1}
 
@@ -253,7 +253,7 @@ def test_what_a_person_holds_is_not_promoted_until_a_person_does(
     studio: Studio, retrain: Callable[..., dict[str, Any]], prefect_server: str
 ) -> None:
     def decide(*arguments: str) -> tuple[int, str, str]:
-        done = command(studio.root, "flows.promote", "oil", *arguments, PREFECT_API_URL=prefect_server)
+        done = command(studio.root, "flows", "promote", "oil", *arguments, PREFECT_API_URL=prefect_server)
         return done.returncode, done.stdout, done.stderr
 
     said = "oil version 1 is held: only a person promotes it\n"
@@ -272,7 +272,7 @@ def test_a_recipe_that_fails_is_named_and_stops_no_other(studio: Studio, prefect
     text = (studio.root / "recipes.yaml").read_text()
     broken = "\n  broken: {method: cut, style: oil, warm_start: none, overrides: {train: {require_device: cuda}}}"
     (studio.root / "recipes.yaml").write_text(text.replace("\nrecipes:", "\nrecipes:" + broken))
-    done = command(studio.root, "flows.retrain", PREFECT_API_URL=prefect_server, CUDA_VISIBLE_DEVICES="")
+    done = command(studio.root, "flows", "retrain", PREFECT_API_URL=prefect_server, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 1, done.stderr
     assert "broken: failed: train@broken failed: " in done.stdout
     assert "Traceback" not in done.stderr

@@ -27,6 +27,10 @@ def post(url: str, body: dict[str, Any]) -> Any:
         return json.load(answer)
 
 
+def deployed(api: str) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in post(f"{api}/deployments/filter", {})}
+
+
 def scheduled(api: str) -> list[dict[str, Any]]:
     wanted = {
         "deployments": {"name": {"any_": ["retrain"]}},
@@ -39,20 +43,22 @@ def test_the_served_cron_deployment_gets_scheduled_runs(workspace: Path, prefect
     environment = {**os.environ, "PREFECT_API_URL": prefect_server, "PYTHONPATH": str(workspace)}
     with (workspace / "serve.log").open("w") as log:
         served = subprocess.Popen(
-            [sys.executable, "-m", "flows.serve"],
+            [sys.executable, "-m", "flows", "serve"],
             cwd=workspace,
             env=environment,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+    deployments: dict[str, dict[str, Any]] = {}
     try:
         deadline = time.monotonic() + 120
-        while not (runs := scheduled(prefect_server)):
+        # One deployment comes after the other, and the scheduler does not wait for the last.
+        while not (runs := scheduled(prefect_server)) or set(deployments) < set(DEPLOYMENTS):
+            deployments = deployed(prefect_server)
             assert served.poll() is None, (workspace / "serve.log").read_text()
-            assert time.monotonic() < deadline, "no run was scheduled"
+            assert time.monotonic() < deadline, "no run was scheduled, or a deployment is missing"
             time.sleep(0.5)
-        deployments = {each["name"]: each for each in post(f"{prefect_server}/deployments/filter", {})}
     finally:
         os.killpg(served.pid, signal.SIGKILL)
         served.wait()
@@ -70,17 +76,19 @@ def test_the_served_cron_deployment_gets_scheduled_runs(workspace: Path, prefect
 
 
 def test_without_a_server_it_says_how_to_start_one(workspace: Path) -> None:
-    done = command(workspace, "flows.serve")
+    done = command(workspace, "flows", "serve")
     assert done.returncode == 2
     assert done.stderr.startswith("error: PREFECT_API_URL is not set")
     assert done.stderr.count("\n") == 1
 
 
-def test_a_server_that_does_not_answer_is_named() -> None:
-    from flows.command import _await_server
+def test_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.__main__ import _await_server
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
 
     with pytest.raises(ValueError, match=r"127\.0\.0\.1:9/api.*prefect server start"):
-        _await_server("http://127.0.0.1:9/api", patience=0.1)
+        _await_server(patience=0.1)
 
 
 @pytest.mark.slow

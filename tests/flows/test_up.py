@@ -164,7 +164,7 @@ def test_planted_secrets_stand_in_nothing_that_is_written_or_shown(
         said = [done.stdout, done.stderr]
         said += [atelier(root, *line, **given).stdout for line in (["up"], ["status"], ["status", "--json"])]
         # A flow of the command line shows the password too, and a wrong one is not shown.
-        told = command(root, "flows.promote", "ink", "1", "--reason", "no such model", **given)
+        told = command(root, "flows", "promote", "ink", "1", "--reason", "no such model", **given)
         assert "no registered model named 'ink'" in told.stderr
         lines = subprocess.run(["ps", "-eo", "args", "ww"], capture_output=True, text=True, check=True).stdout
         assert str(root) in lines  # the servers' command lines are among them

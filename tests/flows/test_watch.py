@@ -55,7 +55,7 @@ def test_a_retrain_that_cannot_begin_is_no_end_of_the_watch(
 def watching(root: Path) -> Iterator[subprocess.Popen[bytes]]:
     with (root / "sensor.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.watch"],
+            [sys.executable, "-m", "flows", "watch"],
             cwd=root,
             env={**os.environ, "PYTHONPATH": str(root)},
             stdout=log,

@@ -210,10 +210,10 @@ def test_retrain_and_promote_are_the_workspaces_flows(workspace: Path, monkeypat
     assert _run("-C", workspace, "promote", "a", "--reason", "good") == 3
     assert _run("-C", workspace, "rollback", "a", "--reason", "bad") == 3
     assert called == [
-        ["flows.retrain", "a", "b"],
-        ["flows.promote", "a", "2", "--reason", "good"],
-        ["flows.promote", "a", "--reason", "good"],
-        ["flows.promote", "a", "--rollback", "--reason", "bad"],
+        ["flows", "retrain", "a", "b"],
+        ["flows", "promote", "a", "2", "--reason", "good"],
+        ["flows", "promote", "a", "--reason", "good"],
+        ["flows", "promote", "a", "--rollback", "--reason", "bad"],
     ]
 
 

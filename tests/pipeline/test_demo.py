@@ -174,7 +174,7 @@ def test_the_steps_are_the_commands_of_a_studio(
 
     def run_module(_workspace: Workspace, module: str, arguments: tuple[str, ...]) -> int:
         called.append([module, *arguments])
-        return 7 if module == "flows.retrain" else 0
+        return 7 if module == "flows" else 0
 
     for name in ("artworks", "photos"):
         (checkout.parent / name).mkdir()
@@ -187,7 +187,7 @@ def test_the_steps_are_the_commands_of_a_studio(
     assert called == [
         ["pipeline.cli", "ingest", str(checkout.parent / "photos"), "--photos"],
         ["pipeline.cli", "ingest", str(checkout.parent / "artworks"), "--style", "artworks"],
-        ["flows.retrain", "artworks"],
+        ["flows", "retrain", "artworks"],
     ]
 
 

@@ -157,7 +157,7 @@ def test_the_champion_before_is_offered_back(
     answers |= {"Remove 1 image?": True, "Make version 2 the champion": True}
     assert atelier(workspace, "rose", "--reason", "It's stolen.") == 3  # as the flow ended
     why = "trained on images that were removed: It's stolen."
-    assert flows == [["flows.promote", "monet", "--rollback", "--reason", why]]
+    assert flows == [["flows", "promote", "monet", "--rollback", "--reason", why]]
     text = plain(capsys.readouterr().out)
     assert "monet: its champion was trained on them; version 2 was not" in text
     assert f"rollback monet --reason {shlex.quote(why)}" in text

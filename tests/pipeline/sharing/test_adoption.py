@@ -118,7 +118,7 @@ def test_a_training_of_a_bare_machine_is_adopted_if_it_is_of_exactly_this(studio
     for name in ("networks.npz", "best.npz", "history.csv"):
         assert (studio / "runs" / "ink" / name).read_bytes() == (result / name).read_bytes()
 
-    done = command(studio, "flows.retrain")
+    done = command(studio, "flows", "retrain")
     assert done.returncode == 0, done.stderr
     last = read_json(studio / "var" / "last_retrain.json")["recipes"][0]
     states = {row["stage"]: row["state"] for row in last["stages"]}
@@ -172,7 +172,7 @@ def test_an_edit_of_code_is_accepted_if_code_alone_is_stale(studio: Path) -> Non
 
     edit(studio / "params.yaml", "seed: 20", "seed: 21")
     assert "pipeline/evaluate.py modified" in declared.pending(Workspace(studio), "ink")["accepted_code"]
-    done = command(studio, "flows.retrain")
+    done = command(studio, "flows", "retrain")
     assert done.returncode == 0, done.stderr
     tag = registry.version_of(Workspace(studio), "ink", 2).tags["accepted_code"]
     assert "pipeline/train.py modified: declared harmless: Only a comment.; " in tag
