@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 _MAGIC = b"SQLite format 3\0"
@@ -35,12 +35,35 @@ def trouble(path: Path) -> str | None:
     return None
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database to read it; what a writer that was killed left half written is undone first.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_PATIENCE)) as database:
+        try:
+            _touch(database)
+        except sqlite3.OperationalError as error:
+            # A reader may not undo that, so everybody who only reads would find the database broken.
+            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                raise
+            with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=_PATIENCE)) as writer:
+                _touch(writer)
+        yield database
+
+
+def _touch(database: sqlite3.Connection) -> None:
+    database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
 def damage(path: Path) -> str | None:
     """Return what is wrong with a database after reading all of it, or None."""
     if (why := trouble(path)) is not None:
         return why
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_PATIENCE)) as database:
+        with reading(path) as database:
             verdict = str(database.execute("PRAGMA quick_check").fetchone()[0])
     except sqlite3.Error as error:
         return f"cannot be read: {error}"
@@ -54,10 +77,7 @@ def copy(source: Path, target: Path) -> None:
         ValueError: it cannot be read.
     """
     try:
-        with (
-            closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=_PATIENCE)) as there,
-            closing(sqlite3.connect(target)) as here,
-        ):
+        with reading(source) as there, closing(sqlite3.connect(target)) as here:
             there.backup(here)
             here.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
     except sqlite3.Error as error:
@@ -96,10 +116,17 @@ def move_paths(path: Path, old: str, new: str) -> int:
 def refuse_while_used(paths: Iterable[Path]) -> None:
     """Return when no other process has one of these databases open: it would go on with what is moved away.
 
-    Of another user's processes nobody is told.
-
     Raises:
         ValueError: one has; the message names it.
+    """
+    if (used := user(paths)) is not None:
+        raise ValueError(f"process {used[0]} has {used[1]} open; stop it (a server?), then try again")
+
+
+def user(paths: Iterable[Path]) -> tuple[int, str] | None:
+    """Return the number of another process that has one of these files open, and which, or None.
+
+    Of another user's processes nobody is told.
     """
     wanted = {str(path.resolve()) for path in paths}
     for descriptors in Path("/proc").glob("[0-9]*/fd"):
@@ -111,4 +138,5 @@ def refuse_while_used(paths: Iterable[Path]) -> None:
         except OSError:  # another user's, or gone
             continue
         if used := wanted & opened:
-            raise ValueError(f"process {number} has {min(used)} open; stop it (a server?), then try again")
+            return number, min(used)
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sqlite3
-from contextlib import closing
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ _STEPS = {
     MLFLOW: ("mlflow", "store/db_migrations/versions"),
     MLFLOW_USERS: ("mlflow", "server/auth/db/migrations/versions"),
 }
+_PATIENCE = 120.0  # seconds that a process is given to make its database
 _TABLE = {MLFLOW_USERS: "alembic_version_auth"}  # where the revision stands, if not in alembic's own
 
 
@@ -30,7 +31,7 @@ class Database:
 
     name: str
     path: Path
-    revision: str | None  # None: not there yet, or empty
+    revision: str | None  # None: not there yet, or empty; "": it has tables, and does not say
     head: str
     known: bool  # whether the installed package knows the revision
 
@@ -40,13 +41,31 @@ class Database:
         return _STEPS[self.name][0]
 
     @property
-    def state(self) -> Literal["absent", "current", "older", "newer"]:
+    def state(self) -> Literal["absent", "current", "older", "newer", "unsaid"]:
         """How it stands to the installed package."""
         if self.revision is None:
             return "absent"
+        if not self.revision:
+            return "unsaid"
         if self.revision == self.head:
             return "current"
         return "older" if self.known else "newer"
+
+    @property
+    def refusal(self) -> str | None:
+        """In one sentence why neither a server nor an upgrade can use it, or None."""
+        if self.state == "newer":
+            return (
+                f"{self.path} was written by a newer version of {self.package} (it is at {self.revision}, which the "
+                f"installed one does not know), and there is no way back: install what requirements.lock names with "
+                f"`make setup`, or restore a backup with `atelier restore DIR`"
+            )
+        if self.state == "unsaid":
+            return (
+                f"{self.path} does not say of which version of {self.package} it is; bring it back with `atelier "
+                f"restore DIR` from a backup"
+            )
+        return None
 
 
 def databases_of(workspace: Workspace) -> list[Database]:
@@ -66,6 +85,8 @@ def mlflow_users(workspace: Workspace) -> Path:
 def require_current(workspace: Workspace, damaged_too: bool = True) -> None:
     """Return when no database is of another version than the installed packages.
 
+    One that a process is just making, step by step, is waited for.
+
     Args:
         workspace: whose databases.
         damaged_too: whether one that is damaged is refused here, and not passed over.
@@ -76,18 +97,26 @@ def require_current(workspace: Workspace, damaged_too: bool = True) -> None:
     for name, path in _paths(workspace).items():
         if not damaged_too and databases.trouble(path) is not None:
             continue
-        one = look(name, path)
+        one = _at_rest(name, path)
         if one.state == "older":
             raise ValueError(
                 f"{one.path} is of an older version of {one.package} ({one.revision}, wanted {one.head}); run "
                 f"`atelier upgrade`, which backs it up and brings it up to date"
             )
-        if one.state == "newer":
-            raise ValueError(
-                f"{one.path} was written by a newer version of {one.package} (it is at {one.revision}, which the "
-                f"installed one does not know); install what requirements.lock names with `make setup`, or restore a "
-                f"backup"
-            )
+        if one.refusal is not None:
+            raise ValueError(one.refusal)
+
+
+def _at_rest(name: str, path: Path) -> Database:
+    """Look at a database once nobody makes it any more: a new one passes through all that was ever older."""
+    found, deadline = look(name, path), time.monotonic() + _PATIENCE
+    while found.state not in ("absent", "current") and time.monotonic() < deadline:
+        used = databases.user([path]) is not None
+        found = look(name, path)  # after that: it may have been the last step
+        if not used:
+            break
+        time.sleep(0.2)
+    return found
 
 
 def _paths(workspace: Workspace) -> dict[str, Path]:
@@ -99,7 +128,7 @@ def _paths(workspace: Workspace) -> dict[str, Path]:
 
 
 def revision(path: Path, table: str = "alembic_version") -> str | None:
-    """Return the revision that stands in a table of a database, or None where there is no database yet.
+    """Return the revision that stands in a table of a database, None where there is no database yet, or "".
 
     Raises:
         ValueError: it is damaged.
@@ -110,12 +139,15 @@ def revision(path: Path, table: str = "alembic_version") -> str | None:
     if why is not None:
         raise ValueError(f"{path} {why}; bring it back with `atelier restore DIR` from a backup")
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
-            if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                return None
+        with databases.reading(path) as database:
+            tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+            if table not in tables:
+                return "" if tables else None
             row = database.execute(f"SELECT version_num FROM {table}").fetchone()
     except sqlite3.Error as error:
-        raise ValueError(f"{path} does not say of which version it is ({error}); restore a backup") from error
+        raise ValueError(
+            f"{path} cannot be read ({error}); bring it back with `atelier restore DIR` from a backup"
+        ) from error
     return str(row[0]) if row else ""
 
 

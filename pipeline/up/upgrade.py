@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from pipeline import databases, services
-from pipeline.files import fsync_directory, require_free_space, staged_directory, sweep, sync_filesystem
+from pipeline.files import fsync_directory, require_free_space, staged_directory, sync_filesystem
 from pipeline.process import die_with_parent, exclusive
 from pipeline.services import KEEPER, MLFLOW, PREFECT, SERVE
 from pipeline.terminal import child_environment
@@ -40,12 +40,9 @@ def upgrade(workspace: Workspace, now: float | None = None) -> tuple[Path | None
     ):
         _require_down(workspace)
         there = [one for one in databases_of(workspace) if one.state != "absent"]
-        for one in there:
-            if one.state == "newer":
-                raise ValueError(
-                    f"{one.path} was written by a newer version of {one.package} (it is at {one.revision}), and "
-                    f"there is no way back but a backup: install what requirements.lock names with `make setup`"
-                )
+        databases.refuse_while_used(one.path for one in there if one.state != "current")
+        if refusals := [one.refusal for one in there if one.refusal is not None]:
+            raise ValueError(refusals[0])
         old = [one for one in there if one.state == "older"]
         if not old:
             return None, []
