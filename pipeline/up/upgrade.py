@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from pipeline import databases, services
-from pipeline.files import fsync_directory, require_free_space, staged_directory, sync_filesystem
+from pipeline.files import fsync_directory, require_free_space, staged_directory, sweep, sync_filesystem
 from pipeline.process import die_with_parent, exclusive
 from pipeline.services import KEEPER, MLFLOW, PREFECT, SERVE
 from pipeline.terminal import child_environment
@@ -46,7 +46,6 @@ def upgrade(workspace: Workspace, now: float | None = None) -> tuple[Path | None
         old = [one for one in there if one.state == "older"]
         if not old:
             return None, []
-        databases.refuse_while_used(one.path for one in old)
         if (workspace.var / "backups").is_dir():
             sweep(workspace.var / "backups")  # backups that were killed
         folder = workspace.var / "backups" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
