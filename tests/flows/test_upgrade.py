@@ -93,7 +93,11 @@ def rows(path: Path, shape: Rows | None = None) -> Rows:
         for table, *wanted in shape or ((name, *columns[name]) for name in names):
             if table.startswith(("alembic_version", "sqlite_")):
                 continue
-            assert set(wanted) <= set(columns.get(table, ())), f"{table} lost columns"
+            if shape is not None and not set(wanted) <= set(columns.get(table, ())):
+                # MLflow itself drops columns on its way; what stood in them must not be lost.
+                assert shape[(table, *wanted)] == [], f"{table} lost columns that held something"
+                found[(table, *wanted)] = []
+                continue
             listed = ", ".join(f'"{name}"' for name in wanted)
             found[(table, *wanted)] = sorted(database.execute(f'select {listed} from "{table}"'), key=repr)
     return found
