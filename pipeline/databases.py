@@ -15,7 +15,7 @@ _PATIENCE = 60.0  # seconds that a reader waits for a writer
 def trouble(path: Path) -> str | None:
     """Return what is wrong with a database as its header and size tell, or None; takes no time, and makes nothing.
 
-    A file that was cut off is found; for damage inside of it, see `damage`.
+    A file that was cut off is found; for damage inside of it, see `damage`. It is read only where it seems cut off.
     """
     if not path.is_file():
         return "is missing"
@@ -31,8 +31,18 @@ def trouble(path: Path) -> str | None:
     counted = header[24:28] == header[92:96]
     pages = int.from_bytes(header[28:32], "big")
     if counted and size < pages * (65536 if page == 1 else page):
-        return f"is cut off at {size} bytes"
+        # For a moment it is that while another process writes, and when that was killed its log holds the rest.
+        return None if _is_whole(path) else f"is cut off at {size} bytes"
     return None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether SQLite, which waits for writers and reads the log beside a database, finds it sound."""
+    try:
+        with reading(path) as database:
+            return bool(database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+    except sqlite3.Error as error:
+        return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")  # a writer that takes long is none
 
 
 @contextmanager

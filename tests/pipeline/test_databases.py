@@ -134,3 +134,24 @@ def test_settled_a_database_is_one_file(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["a.db"]
     with databases.reading(path) as database:
         assert database.execute("select count(*) from t where uri = 'later'").fetchone() == (10,)
+
+
+def test_one_whose_log_was_half_brought_into_it_is_not_called_cut_off(tmp_path: Path) -> None:
+    """So it is for a moment whenever a server writes: the first page counts pages that are not in the file yet."""
+    path, ahead = make(tmp_path / "a.db", 10), tmp_path / "ahead.db"
+    script = (
+        f"import os, sqlite3; database = sqlite3.connect({str(path)!r}); database.execute('pragma journal_mode=wal');"
+        "database.executemany('insert into t (uri) values (?)', (('x' * 500,) for _ in range(900)));"
+        "database.commit(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    for end in ("", "-wal"):
+        (tmp_path / f"ahead.db{end}").write_bytes((tmp_path / f"a.db{end}").read_bytes())
+    databases.settle(ahead)
+    page = bytearray(ahead.read_bytes()[:4096])
+    page[18:20] = b"\2\2"  # it has a log beside it still
+    path.write_bytes(page + path.read_bytes()[4096:])
+    assert path.stat().st_size < ahead.stat().st_size
+    assert databases.trouble(path) is databases.damage(path) is None
+    (tmp_path / "a.db-wal").unlink()
+    assert "is cut off" in str(databases.trouble(path))
