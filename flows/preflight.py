@@ -15,6 +15,7 @@ from pipeline.lockfile import check_lock
 from pipeline.manifest import read_manifest
 from pipeline.params import Params, load_params
 from pipeline.recipes import Book, Recipe, load_book, recipe_params
+from pipeline.up.schema import require_current
 from pipeline.workspace import PHOTOS, Workspace
 
 NEEDED_BYTES = 2_000_000_000  # crops, checkpoints, package, report and DVC's copies, of one retrain
@@ -26,8 +27,9 @@ def preflight(workspace: Workspace, names: Sequence[str] | None) -> None:
     What waits in the inbox counts, since a retrain ingests it first.
 
     Raises:
-        ValueError: wrong parameters, transforms or recipes, a damaged dvc.lock, an unknown recipe, no style, a style
-            or the photographs with too few images, or too little disk space. The message says what to do.
+        ValueError: wrong parameters, transforms or recipes, a damaged dvc.lock, a database of another version, an
+            unknown recipe, no style, a style or the photographs with too few images, or too little disk space. The
+            message says what to do.
     """
     params = load_params(workspace.params_file)
     book = load_book(workspace)
@@ -35,6 +37,9 @@ def preflight(workspace: Workspace, names: Sequence[str] | None) -> None:
         recipe_params(workspace, recipe)
     _check_setup(workspace)
     check_lock(workspace)
+    # Prefect's temporary server would bring its database to another version without a copy of it. What to do about a
+    # registry that is damaged is said where it is needed: champions can be used without it.
+    require_current(workspace, damaged_too=False)
     waiting = _waiting(workspace)
     _check_names(book, names, waiting)
     if not book.recipes and not set(waiting) - {PHOTOS}:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 _MAGIC = b"SQLite format 3\0"
@@ -15,7 +15,7 @@ _PATIENCE = 60.0  # seconds that a reader waits for a writer
 def trouble(path: Path) -> str | None:
     """Return what is wrong with a database as its header and size tell, or None; takes no time, and makes nothing.
 
-    A file that was cut off is found; for damage inside of it, see `damage`.
+    A file that was cut off is found; for damage inside of it, see `damage`. It is read only where it seems cut off.
     """
     if not path.is_file():
         return "is missing"
@@ -31,8 +31,41 @@ def trouble(path: Path) -> str | None:
     counted = header[24:28] == header[92:96]
     pages = int.from_bytes(header[28:32], "big")
     if counted and size < pages * (65536 if page == 1 else page):
-        return f"is cut off at {size} bytes"
+        # For a moment it is that while another process writes, and when that was killed its log holds the rest.
+        return None if _is_whole(path) else f"is cut off at {size} bytes"
     return None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether SQLite, which waits for writers and reads the log beside a database, finds it sound."""
+    try:
+        with reading(path) as database:
+            return bool(database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+    except sqlite3.Error as error:
+        return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")  # a writer that takes long is none
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database to read it; what a writer that was killed left half written is undone first.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_PATIENCE)) as database:
+        try:
+            _touch(database)
+        except sqlite3.OperationalError as error:
+            # A reader may not undo that, so everybody who only reads would find the database broken.
+            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                raise
+            with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=_PATIENCE)) as writer:
+                _touch(writer)
+        yield database
+
+
+def _touch(database: sqlite3.Connection) -> None:
+    database.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def damage(path: Path) -> str | None:
@@ -40,7 +73,7 @@ def damage(path: Path) -> str | None:
     if (why := trouble(path)) is not None:
         return why
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_PATIENCE)) as database:
+        with reading(path) as database:
             verdict = str(database.execute("PRAGMA quick_check").fetchone()[0])
     except sqlite3.Error as error:
         return f"cannot be read: {error}"
@@ -54,14 +87,24 @@ def copy(source: Path, target: Path) -> None:
         ValueError: it cannot be read.
     """
     try:
-        with (
-            closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=_PATIENCE)) as there,
-            closing(sqlite3.connect(target)) as here,
-        ):
+        with reading(source) as there, closing(sqlite3.connect(target)) as here:
             there.backup(here)
             here.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
     except sqlite3.Error as error:
         raise ValueError(f"{source} cannot be copied: {error}") from error
+
+
+def settle(path: Path) -> None:
+    """Bring what stands in the log beside a database into it: afterwards it is one file, whole by itself.
+
+    Raises:
+        ValueError: it cannot be read, or a process that has it open stands in the way.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=_PATIENCE)) as database:
+            database.execute("PRAGMA journal_mode=DELETE").fetchone()
+    except sqlite3.Error as error:
+        raise ValueError(f"{path} cannot be written to ({error}); is a process using it?") from error
 
 
 def move_paths(path: Path, old: str, new: str) -> int:
@@ -83,10 +126,17 @@ def move_paths(path: Path, old: str, new: str) -> int:
 def refuse_while_used(paths: Iterable[Path]) -> None:
     """Return when no other process has one of these databases open: it would go on with what is moved away.
 
-    Of another user's processes nobody is told.
-
     Raises:
         ValueError: one has; the message names it.
+    """
+    if (used := user(paths)) is not None:
+        raise ValueError(f"process {used[0]} has {used[1]} open; stop it (a server?), then try again")
+
+
+def user(paths: Iterable[Path]) -> tuple[int, str] | None:
+    """Return the number of another process that has one of these files open, and which, or None.
+
+    Of another user's processes nobody is told.
     """
     wanted = {str(path.resolve()) for path in paths}
     for descriptors in Path("/proc").glob("[0-9]*/fd"):
@@ -98,4 +148,5 @@ def refuse_while_used(paths: Iterable[Path]) -> None:
         except OSError:  # another user's, or gone
             continue
         if used := wanted & opened:
-            raise ValueError(f"process {number} has {min(used)} open; stop it (a server?), then try again")
+            return number, min(used)
+    return None

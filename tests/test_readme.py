@@ -5,12 +5,17 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from typer.main import get_command
 
+from flows.schedule import next_due
 from pipeline.cli import app
+from pipeline.params import load_params
 from tests.conftest import copy_checkout
 
 ROOT = Path(__file__).parents[1]
@@ -85,6 +90,35 @@ def test_a_make_command_is_a_target_that_takes_these_variables(command: str) -> 
 def test_a_module_command_is_a_module_of_this_checkout(command: str) -> None:
     module = shlex.split(command)[2]
     assert ROOT.joinpath(*module.split(".")).with_suffix(".py").is_file()
+
+
+def test_the_walk_of_an_operator_names_only_commands_that_run() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    walk = page.partition("## From install to a restored registry\n")[2].partition("\n## ")[0]
+    told = re.findall(r"`(atelier [^`]+|make [^`]+|dvc [^`]+)`", walk)
+    assert len(told) > 12
+    # `make setup`: tests/test_setup.py. `dvc push`: tests/pipeline/sharing/test_remotes.py.
+    assert [command for command in told if command not in {*ALL, "make setup", "dvc push"}] == []
+    [cron] = re.findall(r'`retrain\.cron` to `"([^"]+)"`', walk)
+    retrain = replace(load_params(ROOT / "params.yaml").retrain, cron=cron)
+    due = next_due(retrain, 0.0)
+    assert due is not None
+    assert datetime.fromtimestamp(due, ZoneInfo(retrain.timezone)).strftime("%A %H:%M") == "Sunday 03:00"
+
+
+def test_the_line_for_cron_prints_only_when_something_is_wrong(tmp_path: Path) -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    [line] = re.findall(r"^\*/30 \* \* \* \* (.*)$", page, re.MULTILINE)
+    tools = tmp_path / "style-atelier" / ".venv" / "bin"
+    tools.mkdir(parents=True)
+    (tools / "activate").write_text(f"PATH={tools}:$PATH\n")
+    for code, printed in ((0, ""), (1, "overdue\n")):
+        # A stand-in for `atelier status --check`, whose exit codes tests/pipeline/test_health.py tries.
+        (tools / "atelier").write_text(f'#!/bin/sh\necho overdue\nexit {code}\n')
+        (tools / "atelier").chmod(0o755)
+        home = {**os.environ, "HOME": str(tmp_path)}
+        done = subprocess.run(["/bin/sh", "-c", line], env=home, capture_output=True, text=True, check=False)
+        assert (done.stdout, done.stderr) == (printed, "")
 
 
 def _script() -> str:

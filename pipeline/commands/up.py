@@ -61,7 +61,7 @@ def upgrade(context: typer.Context) -> None:
 
     folder, old = bring_up_to_date(workspace)
     if folder is None:
-        out.print("both databases are up to date; nothing was changed")
+        out.print("the databases are up to date; nothing was changed")
     else:
         for one in old:
             out.print(f"{one.name}: {one.revision} -> {one.head}", markup=False)

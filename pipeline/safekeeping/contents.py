@@ -13,7 +13,7 @@ from pipeline.workspace import Workspace
 LIST = "backup.json"
 FORMAT = 1
 STATE, INPUTS = "var", "workspace"  # folders of a backup: what replaces var/, what lies beside it
-DATABASES = ("mlflow.db", "prefect/prefect.db")
+DATABASES = ("mlflow.db", "prefect/prefect.db", "mlflow-auth.db")
 PACKAGES = "mlartifacts"
 # Of var/: all but the databases, which are copied in their own way, and what a machine makes for itself.
 _LEFT_OUT = ("logs", "prefect", "locks", "backups", "services.json", *(Path(name).name for name in DATABASES))

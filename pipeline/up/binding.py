@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _matches_all(name: str) -> bool:
+    """Whether MLflow, which takes wildcards, would let any name pass: of `*.studio.example.org` the end is fixed."""
+    return not re.fullmatch(r"(\*\.)?[\w-][\w.:-]*|\[[0-9a-fA-F:]+\]", name)
+
+
 def binding(settings: Up, credentials: Credentials) -> Binding:
     """Return where to listen.
 
@@ -68,7 +74,7 @@ def binding(settings: Up, credentials: Credentials) -> Binding:
                 f"{reached} a password for MLflow: put one into the environment variable {MLFLOW_PASSWORD}, or into "
                 f"a file that {MLFLOW_PASSWORD}_FILE names, or set up.host to 127.0.0.1"
             )
-        if not settings.allowed_hosts or "*" in settings.allowed_hosts:
+        if not settings.allowed_hosts or any(_matches_all(name) for name in settings.allowed_hosts):
             raise ValueError(
                 f"{reached} the names under which it may be: set up.allowed_hosts to those that people type into "
                 f"their browsers, such as [studio.example.org], or set up.host to 127.0.0.1"

@@ -15,6 +15,7 @@ PREFECT_CLIENT = "PREFECT_API_AUTH_STRING"  # the same, which a client shows
 MLFLOW_USER = "MLFLOW_AUTH_ADMIN_USERNAME"
 MLFLOW_PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"
 MLFLOW_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"  # signs the forms of MLflow's pages
+_SHORTEST = 12  # characters; MLflow takes no shorter password
 NAMES = tuple(
     name + suffix for name in (PREFECT_AUTH, PREFECT_CLIENT, MLFLOW_PASSWORD, MLFLOW_KEY) for suffix in ("", "_FILE")
 )
@@ -39,7 +40,10 @@ class Credentials:
         prefect = _secret(given, PREFECT_AUTH) or _secret(given, PREFECT_CLIENT)
         if prefect is not None and not all(prefect.get_secret_value().partition(":")):
             raise ValueError(f"{PREFECT_AUTH} must be of the form USER:PASSWORD")
-        return Credentials(prefect, _secret(given, MLFLOW_PASSWORD), given.get(MLFLOW_USER) or "admin")
+        mlflow = _secret(given, MLFLOW_PASSWORD)
+        if mlflow is not None and len(mlflow.get_secret_value()) < _SHORTEST:
+            raise ValueError(f"{MLFLOW_PASSWORD} must have {_SHORTEST} characters or more, which MLflow demands")
+        return Credentials(prefect, mlflow, given.get(MLFLOW_USER) or "admin")
 
     def for_prefect(self) -> dict[str, str]:
         """Return what the Prefect server must find in its environment."""

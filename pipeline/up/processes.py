@@ -97,6 +97,18 @@ def members(mark: str, flows_too: bool = True) -> Iterator[int]:
             yield pid
 
 
+def environment(service: Service) -> dict[str, str] | None:
+    """Return the environment that a service was started with, or None where it cannot be seen."""
+    if not service.pid or not service.alive:
+        return None
+    try:
+        entries = Path(f"/proc/{service.pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # ended meanwhile, or another user's
+        return None
+    pairs = (entry.decode(errors="replace").partition("=") for entry in entries if entry)
+    return {name: text for name, _, text in pairs}
+
+
 def flow_runs() -> set[str]:
     """Return the ids of the flow runs that have a process on this machine."""
     prefix = f"{FLOW_RUN}=".encode()

@@ -17,7 +17,7 @@ from pipeline.registry import store
 from pipeline.services import KEEPER, MLFLOW, PREFECT, SERVE, Service
 from pipeline.up import processes, servers, slots
 from pipeline.up.binding import Binding, binding, choose_port
-from pipeline.up.credentials import Credentials
+from pipeline.up.credentials import MLFLOW_PASSWORD, PREFECT_AUTH, Credentials
 from pipeline.up.schema import require_current
 from pipeline.up.slots import DEPLOYMENTS
 from pipeline.workspace import Workspace
@@ -142,6 +142,7 @@ class _Upping:
 
     def run(self) -> Done:
         """Bring everything up in order."""
+        self._require_same_secrets()
         if self.ended or not {PREFECT, MLFLOW, SERVE} <= set(self.found):
             require_current(self.workspace)
             _require_registry(self.workspace)
@@ -153,6 +154,24 @@ class _Upping:
         self._serve(api)
         mended = tuple(name for name in self.started if name in self.ended)
         return Done(self.found, tuple(self.started), mended, tuple(released))
+
+    def _require_same_secrets(self) -> None:
+        """Return when no server that runs asks for another password than the one that is given now.
+
+        Raises:
+            ValueError: one does: it would go on to, however often `up` says that nothing is to be done.
+        """
+        wanted = {
+            PREFECT: (PREFECT_AUTH, self.credentials.for_prefect()),
+            MLFLOW: (MLFLOW_PASSWORD, self.credentials.for_mlflow()),
+        }
+        for name, (variable, given) in wanted.items():
+            has = processes.environment(self.found[name]) if name in self.found else None
+            if has is not None and has.get(variable) != given.get(variable):
+                raise ValueError(
+                    f"{name} runs with another {variable} than `atelier up` was given now (or one of the two has "
+                    f"none); give it the same, or run `atelier down`, then `atelier up`"
+                )
 
     def _servers(self) -> None:
         """Start both servers, then wait for both: each takes its time."""

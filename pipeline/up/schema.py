@@ -5,19 +5,24 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sqlite3
-from contextlib import closing
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline import databases
+from pipeline.services import MLFLOW, PREFECT
 from pipeline.workspace import Workspace
 
+MLFLOW_USERS = "mlflow-auth"  # MLflow keeps who may come in a database of its own
 # Where the packages keep their steps from version to version, one file each.
 _STEPS = {
-    "prefect": ("prefect", "server/database/_migrations/versions/sqlite"),
-    "mlflow": ("mlflow", "store/db_migrations/versions"),
+    PREFECT: ("prefect", "server/database/_migrations/versions/sqlite"),
+    MLFLOW: ("mlflow", "store/db_migrations/versions"),
+    MLFLOW_USERS: ("mlflow", "server/auth/db/migrations/versions"),
 }
+_PATIENCE = 120.0  # seconds that a process is given to make its database
+_TABLE = {MLFLOW_USERS: "alembic_version_auth"}  # where the revision stands, if not in alembic's own
 
 
 @dataclass(frozen=True)
@@ -26,52 +31,104 @@ class Database:
 
     name: str
     path: Path
-    revision: str | None  # None: not there yet, or empty
+    revision: str | None  # None: not there yet, or empty; "": it has tables, and does not say
     head: str
     known: bool  # whether the installed package knows the revision
 
     @property
-    def state(self) -> Literal["absent", "current", "older", "newer"]:
+    def package(self) -> str:
+        """The package whose database it is."""
+        return _STEPS[self.name][0]
+
+    @property
+    def state(self) -> Literal["absent", "current", "older", "newer", "unsaid"]:
         """How it stands to the installed package."""
         if self.revision is None:
             return "absent"
+        if not self.revision:
+            return "unsaid"
         if self.revision == self.head:
             return "current"
         return "older" if self.known else "newer"
 
+    @property
+    def refusal(self) -> str | None:
+        """In one sentence why neither a server nor an upgrade can use it, or None."""
+        if self.state == "newer":
+            return (
+                f"{self.path} was written by a newer version of {self.package} (it is at {self.revision}, which the "
+                f"installed one does not know), and there is no way back: install what requirements.lock names with "
+                f"`make setup`, or restore a backup with `atelier restore DIR`"
+            )
+        if self.state == "unsaid":
+            return (
+                f"{self.path} does not say of which version of {self.package} it is; bring it back with `atelier "
+                f"restore DIR` from a backup"
+            )
+        return None
+
 
 def databases_of(workspace: Workspace) -> list[Database]:
-    """Return Prefect's and MLflow's databases.
+    """Return Prefect's and MLflow's databases, and that of MLflow's users.
 
     Raises:
         ValueError: one of them is damaged, or its revision cannot be read.
     """
-    paths = {"prefect": workspace.var / "prefect" / "prefect.db", "mlflow": workspace.var / "mlflow.db"}
-    return [_look(name, path) for name, path in paths.items()]
+    return [look(name, path) for name, path in _paths(workspace).items()]
 
 
-def require_current(workspace: Workspace) -> None:
+def mlflow_users(workspace: Workspace) -> Path:
+    """Return where MLflow's server keeps its users, if it asks for passwords."""
+    return _paths(workspace)[MLFLOW_USERS]
+
+
+def require_current(workspace: Workspace, damaged_too: bool = True) -> None:
     """Return when no database is of another version than the installed packages.
 
+    One that a process is just making, step by step, is waited for.
+
+    Args:
+        workspace: whose databases.
+        damaged_too: whether one that is damaged is refused here, and not passed over.
+
     Raises:
-        ValueError: one is; the message says what to do.
+        ValueError: one is of another version, or damaged; the message says what to do.
     """
-    for one in databases_of(workspace):
+    for name, path in _paths(workspace).items():
+        if not damaged_too and databases.trouble(path) is not None:
+            continue
+        one = _at_rest(name, path)
         if one.state == "older":
             raise ValueError(
-                f"{one.path} is of an older version of {one.name} ({one.revision}, wanted {one.head}); run `atelier "
-                f"upgrade`, which backs it up and brings it up to date"
+                f"{one.path} is of an older version of {one.package} ({one.revision}, wanted {one.head}); run "
+                f"`atelier upgrade`, which backs it up and brings it up to date"
             )
-        if one.state == "newer":
-            raise ValueError(
-                f"{one.path} was written by a newer version of {one.name} (it is at {one.revision}, which the "
-                f"installed one does not know); install what requirements.lock names with `make setup`, or restore a "
-                f"backup"
-            )
+        if one.refusal is not None:
+            raise ValueError(one.refusal)
 
 
-def revision(path: Path) -> str | None:
-    """Return the revision that stands in a database, or None where there is no database yet.
+def _at_rest(name: str, path: Path) -> Database:
+    """Look at a database once nobody makes it any more: a new one passes through all that was ever older."""
+    found, deadline = look(name, path), time.monotonic() + _PATIENCE
+    while found.state not in ("absent", "current") and time.monotonic() < deadline:
+        used = databases.user([path]) is not None
+        found = look(name, path)  # after that: it may have been the last step
+        if not used:
+            break
+        time.sleep(0.2)
+    return found
+
+
+def _paths(workspace: Workspace) -> dict[str, Path]:
+    return {
+        PREFECT: workspace.var / "prefect" / "prefect.db",
+        MLFLOW: workspace.var / "mlflow.db",
+        MLFLOW_USERS: workspace.var / "mlflow-auth.db",
+    }
+
+
+def revision(path: Path, table: str = "alembic_version") -> str | None:
+    """Return the revision that stands in a table of a database, None where there is no database yet, or "".
 
     Raises:
         ValueError: it is damaged.
@@ -82,12 +139,15 @@ def revision(path: Path) -> str | None:
     if why is not None:
         raise ValueError(f"{path} {why}; bring it back with `atelier restore DIR` from a backup")
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
-            if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                return None
-            row = database.execute("SELECT version_num FROM alembic_version").fetchone()
+        with databases.reading(path) as database:
+            tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+            if table not in tables:
+                return "" if tables else None
+            row = database.execute(f"SELECT version_num FROM {table}").fetchone()
     except sqlite3.Error as error:
-        raise ValueError(f"{path} does not say of which version it is ({error}); restore a backup") from error
+        raise ValueError(
+            f"{path} cannot be read ({error}); bring it back with `atelier restore DIR` from a backup"
+        ) from error
     return str(row[0]) if row else ""
 
 
@@ -104,9 +164,14 @@ def head(name: str) -> tuple[str, frozenset[str]]:
     return tips.pop(), frozenset(known)
 
 
-def _look(name: str, path: Path) -> Database:
+def look(name: str, path: Path) -> Database:
+    """Return how a database of a name, or a copy of it, stands to the installed package.
+
+    Raises:
+        ValueError: it is damaged, or its revision cannot be read.
+    """
     newest, known = head(name)
-    found = revision(path)
+    found = revision(path, _TABLE.get(name, "alembic_version"))
     return Database(name, path, found, newest, found in known)
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from pipeline.params import Up
 from pipeline.services import MLFLOW, PREFECT, SERVE, Service
 from pipeline.terminal import child_environment
-from pipeline.up import processes
+from pipeline.up import passwords, processes
 from pipeline.up.binding import Binding
 from pipeline.up.credentials import Credentials, without_secrets
+from pipeline.up.schema import mlflow_users
 from pipeline.workspace import Workspace
 
 HEALTH: Mapping[str, str] = {PREFECT: "/api/health", MLFLOW: "/health"}
@@ -76,6 +77,8 @@ def start_mlflow(
         command += ["--allowed-hosts", ",".join(hosts)]
         command += ["--cors-allowed-origins", ",".join(binding.origins(port))]
     if credentials.mlflow is not None:
+        # What MLflow was given at its first start it keeps; one that was changed since must count.
+        passwords.settle(mlflow_users(workspace), credentials.mlflow_user, credentials.mlflow)
         environment["MLFLOW_AUTH_CONFIG_PATH"] = str(_auth_settings(workspace))
         command += ["--app-name", "basic-auth"]
     return _start(workspace, MLFLOW, command, environment, binding.address(port))
@@ -159,6 +162,6 @@ def _auth_settings(workspace: Workspace) -> Path:
         workspace.var / "mlflow-auth.ini",
         "[mlflow]\n"
         "default_permission = READ\n"
-        f"database_uri = sqlite:///{workspace.var / 'mlflow-auth.db'}\n"
+        f"database_uri = sqlite:///{mlflow_users(workspace)}\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
     )

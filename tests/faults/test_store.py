@@ -31,9 +31,9 @@ def register(*arguments):
         held.close()
 registry.register = register
 from pipeline.entry import run_stage
-from flows.command import retrain_command
-sys.argv = ["retrain"]
-run_stage(retrain_command)
+from flows.__main__ import main
+sys.argv = ["flows", "retrain"]
+run_stage(main)
 """
 HOLD = """
 import sqlite3, sys

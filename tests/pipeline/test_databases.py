@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -96,3 +98,60 @@ def test_paths_are_moved_and_nothing_else(tmp_path: Path) -> None:
         "see file:///old/var/x",
     ]
     assert (rows[0][1], rows[3][1]) == (b"x" * 50, "file:///new place/var/y")
+
+
+def test_what_a_killed_writer_left_half_written_is_undone_for_a_reader(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.db")
+    script = (
+        f"import sqlite3, time; database = sqlite3.connect({str(path)!r}); database.execute('pragma cache_size=5');"
+        "database.execute(\"update t set uri = 'half'\"); print('now', flush=True); time.sleep(600)"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    assert databases.user([path]) == (writer.pid, str(path))
+    writer.kill()
+    writer.wait()
+    assert (tmp_path / "a.db-journal").stat().st_size > 0
+    databases.copy(path, tmp_path / "b.db")
+    for one in (path, tmp_path / "b.db"):
+        assert databases.damage(one) is None
+        with databases.reading(one) as database:
+            assert database.execute("select count(*) from t where uri = 'half'").fetchone() == (0,)
+            assert database.execute("select count(*) from t").fetchone() == (2000,)
+    assert databases.user([path]) is None
+
+
+def test_settled_a_database_is_one_file(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.db", 10)
+    script = (
+        f"import os, sqlite3; database = sqlite3.connect({str(path)!r}); database.execute('pragma journal_mode=wal');"
+        "database.execute(\"update t set uri = 'later'\"); database.commit(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert (tmp_path / "a.db-wal").stat().st_size > 0
+    databases.settle(path)
+    assert [one.name for one in tmp_path.iterdir()] == ["a.db"]
+    with databases.reading(path) as database:
+        assert database.execute("select count(*) from t where uri = 'later'").fetchone() == (10,)
+
+
+def test_one_whose_log_was_half_brought_into_it_is_not_called_cut_off(tmp_path: Path) -> None:
+    """So it is for a moment whenever a server writes: the first page counts pages that are not in the file yet."""
+    path, ahead = make(tmp_path / "a.db", 10), tmp_path / "ahead.db"
+    script = (
+        f"import os, sqlite3; database = sqlite3.connect({str(path)!r}); database.execute('pragma journal_mode=wal');"
+        "database.executemany('insert into t (uri) values (?)', (('x' * 500,) for _ in range(900)));"
+        "database.commit(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    for end in ("", "-wal"):
+        (tmp_path / f"ahead.db{end}").write_bytes((tmp_path / f"a.db{end}").read_bytes())
+    databases.settle(ahead)
+    page = bytearray(ahead.read_bytes()[:4096])
+    page[18:20] = b"\2\2"  # it has a log beside it still
+    path.write_bytes(page + path.read_bytes()[4096:])
+    assert path.stat().st_size < ahead.stat().st_size
+    assert databases.trouble(path) is databases.damage(path) is None
+    (tmp_path / "a.db-wal").unlink()
+    assert "is cut off" in str(databases.trouble(path))

@@ -6,17 +6,23 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from pipeline import services
-from pipeline.databases import damage
-from pipeline.services import PREFECT, Service, identity
+from pipeline.databases import damage, user
+from pipeline.services import MLFLOW, PREFECT, Service, identity
 from pipeline.up import schema
+from pipeline.up.schema import MLFLOW_USERS
 from pipeline.up.upgrade import upgrade
 from pipeline.workspace import Workspace
+from tests.pipeline.up.older import EXPERIMENT, FLOW, MODEL, USER, kept, make_older
 
 
 @pytest.fixture
@@ -45,14 +51,15 @@ def alembic_heads(name: str) -> list[str]:
         config.set_main_option("script_location", str(root / "_migrations"))
         config.set_main_option("version_locations", str(root / "_migrations/versions/sqlite"))
     else:
-        import mlflow.store.db_migrations as migrations
-
+        migrations: ModuleType = import_module(
+            "mlflow.store.db_migrations" if name == "mlflow" else "mlflow.server.auth.db.migrations"
+        )
         config = Config()
         config.set_main_option("script_location", next(iter(migrations.__path__)))
     return list(ScriptDirectory.from_config(config).get_heads())
 
 
-@pytest.mark.parametrize("name", ["prefect", "mlflow"])
+@pytest.mark.parametrize("name", [PREFECT, MLFLOW, MLFLOW_USERS])
 def test_the_head_is_the_one_that_alembic_finds(name: str) -> None:
     head, known = schema.head(name)
     assert [head] == alembic_heads(name)
@@ -101,54 +108,82 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(place: Workspace) 
     with closing(sqlite3.connect(mlflow)) as database:
         assert database.execute("select what from kept").fetchall() == [("this",)]
         assert database.execute("select version_num from alembic_version").fetchall() == [(older,)]
+    assert not list(place.var.glob(".*upgrading*"))
 
 
 @pytest.fixture
 def older(workspace: Path) -> Workspace:
-    """A workspace whose two databases were made by alembic at an older revision, with an experiment in one."""
+    """A workspace whose databases are of older versions, with something in each."""
     place = Workspace(workspace)
-    (place.var / "prefect").mkdir(parents=True)
-    make_older_mlflow(place.var / "mlflow.db")
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y", "-r", _earlier("prefect")],
-        env={**os.environ, "PREFECT_HOME": str(place.var / "prefect")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    make_older(place)
     return place
 
 
-def _earlier(name: str) -> str:
-    """Return the revision two steps before the head."""
-    head, _ = schema.head(name)
-    package, folder = schema._STEPS[name]
-    import importlib.util
-
-    root = Path(str(importlib.util.find_spec(package).origin)).parent / folder  # type: ignore[union-attr]
-    before = dict(schema._step(path) for path in root.glob("*.py"))
-    return before[before[head][0]][0]
-
-
-def make_older_mlflow(path: Path) -> None:
-    script = f"""
-import sqlalchemy
-from alembic import command
-from mlflow.store.db.utils import _get_alembic_config
-from mlflow.store.tracking.dbmodels.initial_models import Base
-url = "sqlite:///{path}"
-engine = sqlalchemy.create_engine(url)
-Base.metadata.create_all(engine)
-config = _get_alembic_config(url)
-with engine.begin() as connection:
-    config.attributes["connection"] = connection
-    command.upgrade(config, "{_earlier("mlflow")}")
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_a_database_that_does_not_say_its_version_is_refused(place: Workspace) -> None:
+    path = place.var / "mlflow.db"
+    write_revision(path, "")
+    with pytest.raises(ValueError, match=r"does not say of which version of mlflow .*atelier restore"):
+        schema.require_current(place)
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute("insert into experiments (experiment_id, name, lifecycle_stage) values (7, 'old', 'active')")
+        database.execute("alter table alembic_version rename to lost")
+    with pytest.raises(ValueError, match="does not say of which version of mlflow"):
+        upgrade(place)
+
+
+def test_one_that_another_process_brings_up_to_date_is_waited_for(place: Workspace) -> None:
+    """A new database passes through all older versions; whoever looks then must not call it old."""
+    path, (head, known) = place.var / "mlflow.db", schema.head("mlflow")
+    write_revision(path, min(known - {head}))
+    maker = subprocess.Popen(
+        [sys.executable, "-c", _MAKER, str(path), head], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert maker.stdout is not None
+        assert maker.stdin is not None
+        maker.stdout.readline()
+        with pytest.raises(ValueError, match=rf"process {maker.pid} has .* open"):
+            upgrade(place)
+        maker.stdin.close()  # now it goes on, in a second
+        schema.require_current(place)
+    finally:
+        maker.kill()
+        maker.wait()
+
+
+_MAKER = """
+import sqlite3, sys, time
+database = sqlite3.connect(sys.argv[1])
+database.execute("select * from alembic_version").fetchall()
+print("open", flush=True)
+sys.stdin.read()
+time.sleep(1)
+database.execute("update alembic_version set version_num = ?", (sys.argv[2],))
+database.commit()
+"""
+
+
+@pytest.mark.slow
+def test_while_prefect_makes_its_first_database_nobody_calls_it_old(workspace: Path) -> None:
+    """Two retrains in a new workspace: the one's temporary server makes the database while the other looks."""
+    place = Workspace(workspace)
+    path = place.var / "prefect" / "prefect.db"
+    path.parent.mkdir(parents=True)
+    maker = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"],
+        env={**os.environ, "PREFECT_HOME": str(path.parent)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        states = set()
+        while maker.poll() is None:
+            states.add(schema.look("prefect", path).state)
+            schema.require_current(place)
+            time.sleep(0.02)
+    finally:
+        maker.kill()
+        maker.wait()
+    assert schema.look("prefect", path).state == "current"
+    assert "absent" in states
 
 
 @pytest.mark.slow
@@ -156,20 +191,73 @@ def test_older_databases_are_refused_by_up_and_brought_up_to_date(older: Workspa
     from pipeline.up import run
 
     before = {one.name: one.revision for one in schema.databases_of(older)}
-    assert [one.state for one in schema.databases_of(older)] == ["older", "older"]
+    assert [one.state for one in schema.databases_of(older)] == ["older"] * 3
     with pytest.raises(ValueError, match=r"older version of prefect .* run `atelier upgrade`"):
         run.up(older)
     assert services.read(older) == {}  # nothing was started
     folder, old = upgrade(older)
     assert folder is not None
-    assert {one.name for one in old} == {"prefect", "mlflow"}
+    assert [one.name for one in old] == [PREFECT, MLFLOW, MLFLOW_USERS]
     assert folder.parent == older.var / "backups"
     for one in schema.databases_of(older):
         assert one.state == "current"
         copy = folder / one.path.name
         assert damage(copy) is None
-        assert schema.revision(copy) == before[one.name]
-    with closing(sqlite3.connect(older.var / "mlflow.db")) as database:
-        assert database.execute("select name from experiments where experiment_id = 7").fetchall() == [("old",)]
+        assert schema.look(one.name, copy).revision == before[one.name]
+    assert kept(older) == [FLOW, EXPERIMENT, MODEL, USER]
     schema.require_current(older)
     assert upgrade(older) == (None, [])
+
+
+@pytest.mark.slow
+def test_killed_at_each_database_it_leaves_that_one_as_it_was_and_the_next_converges(older: Workspace) -> None:
+    for number, one in enumerate(schema.databases_of(older)):
+        backups = _backups(older)
+        _kill_an_upgrade_at(older, one)
+        states = [each.state for each in schema.databases_of(older)]
+        assert states == ["current"] * number + ["older"] * (3 - number)
+        assert damage(one.path) is None
+        [backup] = _backups(older) - backups
+        assert schema.look(one.name, backup / one.path.name).revision == one.revision
+        assert damage(backup / one.path.name) is None
+        assert kept(older) == [FLOW, EXPERIMENT, MODEL, USER]
+    _, old = upgrade(older)
+    assert [each.name for each in old] == [MLFLOW_USERS]
+    schema.require_current(older)
+    assert kept(older) == [FLOW, EXPERIMENT, MODEL, USER]
+    assert not list(older.var.rglob(".*upgrading*"))
+
+
+def _kill_an_upgrade_at(place: Workspace, one: schema.Database) -> None:
+    """Begin an upgrade, and kill it once the migration of a database has that open and has changed nothing yet."""
+    log, copy = place.var / "logs" / f"upgrade-{one.name}.log", one.path.with_name(f".{one.path.name}.upgrading.tmp")
+    command = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", "upgrade"],
+        cwd=place.root,
+        env={**os.environ, "PYTHONPATH": str(place.root)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _until(lambda: log.exists() or command.poll() is not None)
+        with closing(sqlite3.connect(copy, isolation_level=None)) as held:
+            held.execute("begin immediate")  # it cannot go on
+            _until(lambda: user([copy]) is not None or command.poll() is not None)
+            assert command.poll() is None
+            command.kill()
+            command.wait()
+            _until(lambda: user([copy]) is None)  # the migration ends with the command
+    finally:
+        command.kill()
+        command.wait()
+
+
+def _backups(place: Workspace) -> set[Path]:
+    folder = place.var / "backups"
+    return {path for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 240
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
