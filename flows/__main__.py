@@ -19,6 +19,7 @@ from flows.guard import only_one
 from flows.preflight import preflight
 from pipeline.entry import run_stage
 from pipeline.files import read_json
+from pipeline.up.schema import require_current
 from pipeline.workspace import Workspace, find_workspace
 
 
@@ -166,6 +167,7 @@ def publish(workspace: Workspace, given: argparse.Namespace) -> None:
 
 def watch(workspace: Workspace, _: argparse.Namespace) -> None:
     """Watch the inbox and retrain when something new lies still in it, until stopped."""
+    require_current(workspace, damaged_too=False)  # before Prefect brings an older database along, without a copy
     settle(workspace)
     from flows.watch import watch_forever
 
