@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import shutil
 import time
@@ -57,7 +58,7 @@ def restore(workspace: Workspace, folder: Path, force: bool = False) -> Restored
         size = sum((folder / name).stat().st_size for name in contents.files)
         require_free_space(workspace.root, size, "the restore")
         # Filled under the name that the old state will have: then one step does all.
-        staging = workspace.root / f"var.before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+        staging = _unused(workspace.root / f"var.before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
         moved = _stage(workspace, folder, contents, staging)
         replaced = _replace_inputs(workspace, folder, contents)
         exchange(staging, workspace.var)
@@ -79,6 +80,12 @@ def exchange(one: Path, other: Path) -> None:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), str(one))
     fsync_directory(one.parent)
+
+
+def _unused(path: Path) -> Path:
+    """Return a path that nothing has: of two restores in one second, the second is numbered."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], numbered) if not each.exists())
 
 
 def _stage(workspace: Workspace, folder: Path, contents: Contents, staging: Path) -> int:
