@@ -85,11 +85,12 @@ def child_environment(workspace: Workspace) -> dict[str, str]:
 
 def run_module(workspace: Workspace, module: str, arguments: Sequence[str] = ()) -> int:
     """Run `python -m module arguments` in the workspace, on this terminal; return its exit status."""
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", module, *arguments],
-        cwd=workspace.root,
-        env=child_environment(workspace),
-    )
+    return run_here(workspace, [sys.executable, "-P", "-m", module, *arguments])
+
+
+def run_here(workspace: Workspace, command: Sequence[str]) -> int:
+    """Run a command in the workspace, on this terminal; return its exit status."""
+    child = subprocess.Popen(command, cwd=workspace.root, env=child_environment(workspace))
     while True:
         try:
             return child.wait()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline import show
-from pipeline.terminal import code_root, hint, out, run_module, shown
+from pipeline.terminal import code_root, hint, out, run_here, shown
 from pipeline.workspace import Workspace, check_name
 
 commands = typer.Typer()
@@ -59,15 +59,14 @@ def judge(
     renew: Annotated[bool, typer.Option("--renew", help="Train the next version, on today's images.")] = False,
 ) -> None:
     """Tell what a style's frozen judge was trained on and what it is worth; train it if there is none."""
-    from pipeline.dvc import mend_locks
+    from pipeline.dvc import dvc
     from pipeline.observers.facts import read_facts
 
     workspace = context.obj.workspace()
     folder = workspace.judge(check_name(style, "style"))
     if renew or read_facts(folder) is None:
-        mend_locks(workspace)
         options = ["--force", "--single-item"] if renew else []
-        if run_module(workspace, "dvc", ["repro", *options, f"judge@{style}"]):
+        if run_here(workspace, dvc(workspace, "repro", *options, f"judge@{style}")):
             raise typer.Exit(1)
     facts = read_facts(folder)
     if facts is None:

@@ -1,7 +1,24 @@
 // What all pages with a panel share: to look up, to tell, and to ask the server.
 const find = (id) => document.getElementById(id);
+const panel = find("panel");
+const chosen = () => panel.querySelector("input[name=model]:checked");
 const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 const say = (text) => { find("status").textContent = text; };
+
+// Chooses the model that the address of the page names.
+function follow(link) {
+  const linked = new URLSearchParams(location.search).get(link);
+  for (const radio of panel.querySelectorAll("input[name=model]")) if (radio.value === linked) radio.checked = true;
+}
+
+// Returns what does something once the handle that calls it has come to rest.
+let waiting = 0;
+function rested(act) {
+  return () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(act, 350);
+  };
+}
 
 function tell(sentence) {
   find("problem").textContent = sentence;

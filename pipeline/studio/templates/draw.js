@@ -1,17 +1,11 @@
-const panel = find("panel"), sheet = find("sheet"), dialog = find("one");
+const sheet = find("sheet"), dialog = find("one");
 const AT_ONCE = 2; // images that are asked for at the same time, so that others are served meanwhile
 const GAP = 4; // px around each image of a sheet that is downloaded
 const KEPT = 200; // images that need not be asked for again
 const kept = new Map(); // address that was asked -> { blob, address }
 let turn = 0; // raised with every choice, so that an answer to an earlier one is not shown
 
-let waiting = 0;
-function soon() { // when a handle has come to rest
-  clearTimeout(waiting);
-  waiting = setTimeout(draw, 350);
-}
-
-const chosen = () => panel.querySelector("input[name=model]:checked");
+const soon = rested(draw);
 const manner = () => panel.querySelector(".manner:not([hidden])");
 const many = () => Number(panel.querySelector("input[name=many]:checked").value);
 const first = () => Math.min(Number(find("seed").max), Math.max(0, Math.trunc(Number(find("seed").value)) || 0));
@@ -191,6 +185,5 @@ panel.addEventListener("submit", (event) => {
   if (!find("download").disabled) download();
 });
 
-const linked = new URLSearchParams(location.search).get("model");
-for (const radio of panel.querySelectorAll("input[name=model]")) if (radio.value === linked) radio.checked = true;
+follow("model");
 draw();

@@ -1,17 +1,11 @@
 const works = { champion: find("champion"), challenger: find("challenger") };
-const panel = find("panel"), file = find("file");
+const file = find("file");
 const VIEW = 1600; // px: as much as a screen shows; the download is painted from the photograph itself
 let photo = null; // what was chosen: { blob, name, view, address, shown: Map of what was painted of it }
 let own = []; // references of one's own: { blob, name, address }
 let turn = 0; // raised with every choice, so that an answer to an earlier one is not shown
 
-let waiting = 0;
-function soon() { // when a handle has come to rest
-  clearTimeout(waiting);
-  waiting = setTimeout(paint, 350);
-}
-
-const chosen = () => panel.querySelector("input[name=model]:checked");
+const soon = rested(paint);
 
 const refers = () => Boolean(chosen().dataset.refers); // after references: a model of many styles
 const named = (place) => chosen().value + (place === "champion" ? "" : "@challenger");
@@ -257,7 +251,6 @@ addEventListener("drop", (event) => {
 });
 addEventListener("paste", (event) => choose(event.clipboardData?.files[0]));
 
-const linked = new URLSearchParams(location.search).get("style");
-for (const radio of panel.querySelectorAll("input[name=model]")) if (radio.value === linked) radio.checked = true;
+follow("style");
 slide(50);
 paint();

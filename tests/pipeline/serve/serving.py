@@ -71,10 +71,11 @@ def referring(folder: Path, name: str = "any-hand") -> Path:
     return other_package(folder, name, network, gain=2.5, multiple=2, **known)
 
 
-def generating(folder: Path, name: str = "studies") -> Path:
+def generating(folder: Path, name: str = "studies", gain: float = 1.0) -> Path:
     """Write a tiny package that makes images out of noise and two codes, k1 and c1."""
     arguments = {"categories": [3], "channels": 4, "continuous": 1, "noise": 4, "side": 16}
-    return other_package(folder, name, {"name": "infogan", "arguments": arguments}, method="infogan", task="generate")
+    network = {"name": "infogan", "arguments": arguments}
+    return other_package(folder, name, network, gain, method="infogan", task="generate")
 
 
 def shelf_of(*folders: Path) -> Shelf:

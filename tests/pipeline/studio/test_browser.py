@@ -294,6 +294,25 @@ def test_each_model_shows_the_handles_that_it_has(workspace: Workspace, tmp_path
 
 
 @needs_browser
+def test_the_challenger_draws_the_same_seeds(workspace: Workspace, tmp_path: Path) -> None:
+    champion, challenger = generating(tmp_path / "a"), generating(tmp_path / "b", gain=2.0)
+    with _studio(workspace, shelf=Versions(workspace, champion, challenger)) as seen:
+        page = seen.page
+        page.get_by_role("link", name="Draw", exact=True).click()
+        page.locator("label[for=many-4]").click()
+        for folder, ticked, whose in ((challenger, True, "ink-challenger"), (champion, False, "ink")):
+            page.locator("#compare").set_checked(ticked)
+            page.locator("#sheet:not([aria-busy])").wait_for()
+            assert ("the challenger" in page.locator("#caption").inner_text()) == ticked
+            name, sheet = _download(page, page.locator("#download:enabled"))
+            assert name == f"{whose}-seeds-0-3.png"
+            images = list(Sampler.load(folder)(range(4)))
+            expected = grid([images[:2], images[2:]], gap=4)
+            assert ImageChops.difference(sheet.convert("RGB"), expected).getbbox() is None
+        assert not seen.complaints
+
+
+@needs_browser
 @pytest.mark.parametrize("width", [400, 1280])
 def test_no_part_of_the_sheet_is_cut_off(workspace: Workspace, tmp_path: Path, width: int) -> None:
     with _drawing(workspace, generating(tmp_path), width=width) as seen:

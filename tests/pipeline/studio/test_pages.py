@@ -39,10 +39,10 @@ DECISIONS = [
 
 
 class Versions(Shelf):
-    """Packages of a workspace as versions of one model: the first is champion, the second its challenger."""
+    """Packages, of a workspace by their names, as versions of one model: champion, and its challenger."""
 
-    def __init__(self, workspace: Workspace, *names: str) -> None:
-        folders = [workspace.package(name) for name in names]
+    def __init__(self, workspace: Workspace, *packages: str | Path) -> None:
+        folders = [one if isinstance(one, Path) else workspace.package(one) for one in packages]
         wanted = [
             Wanted("ink", alias, number, lambda at=folder: (at, None))  # type: ignore[misc]
             for number, (alias, folder) in enumerate(zip(("champion", "challenger"), folders, strict=False), 1)
